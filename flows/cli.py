@@ -11,6 +11,7 @@ import typer
 from flows.commands.backfill import backfill, status
 from flows.commands.benchmark import benchmark
 from flows.commands.compaction import compact
+from flows.commands.comparison import compare
 from flows.commands.drift import drift
 from flows.commands.evaluation import evaluate
 from flows.commands.import_folder import import_folder
@@ -86,8 +87,8 @@ _COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
         "review": serve_review, "regions": regions, "labels": import_label_file, "evaluate": evaluate, "drift": drift,
     },
     "Models": {
-        "models": models, "retrain": retrain, "recalibrate": recalibrate, "promote": promote, "rollback": rollback,
-        "benchmark": benchmark,
+        "models": models, "compare": compare, "retrain": retrain, "recalibrate": recalibrate, "promote": promote,
+        "rollback": rollback, "benchmark": benchmark,
     },
     "Store": {"verify": verify, "compact": compact, "gc": gc},
 }  # fmt: skip

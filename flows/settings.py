@@ -137,20 +137,21 @@ class Settings(BaseModel):
     def category(self, name: str) -> CategorySettings:
         return self.categories.get(name, self.defaults)
 
-    def detector(self, category: str) -> DetectorSettings:
+    def detector(self, category: str, method: str | None = None) -> DetectorSettings:
         """Settings with which the category's next model is trained. SettingsError for one that its method does not
-        have."""
+        have. method: default the category's."""
         chosen = self.category(category)
-        known = settings_class(chosen.method).table_names()
+        method = method or chosen.method
+        known = settings_class(method).table_names()
         for name, value in self.own.items():
             if name not in known:
                 raise SettingsError(
-                    f"{name} {value}: the method of {category!r} is {chosen.method}, which has no such setting"
+                    f"{name} {value}: the method of {category!r} is {method}, which has no such setting"
                     f"{nearest(name, known)} Nothing was started. Leave it out, or name the categories of another "
                     "method with --category."
                 )
         try:
-            return chosen.of_method(chosen.method, **self.own)
+            return chosen.of_method(method, **self.own)
         except ConfigError as e:
             raise SettingsError(f"{e} Nothing was started.") from e
 

@@ -120,13 +120,16 @@ def fit_models(
     return list(models.values()), [(category, in_words(why)) for category, why in problems.items()]
 
 
-def training_request(settings: Settings, category: str) -> TrainingRequest:
+def training_request(settings: Settings, category: str, method: str | None = None) -> TrainingRequest:
     """A training request from the settings, and the ignored region in force. SettingsError for a setting that the
-    category's method does not have, StorageError for a region that cannot be read."""
+    method does not have, StorageError for a region that cannot be read.
+
+    method: default the category's.
+    """
     chosen = settings.category(category)
     return TrainingRequest(
         category=category,
-        settings=settings.detector(category),
+        settings=settings.detector(category, method),
         size_is_auto=chosen.image_size == "auto",
         view=replace(chosen.view, ignore=ignored_now(open_store(settings.store, read_only=True), category)),
         align=None if chosen.align == "none" else chosen.align,

@@ -29,7 +29,7 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Sequence
-from datetime import date, timedelta
+from datetime import date
 
 from storage.errors import InvalidKey
 
@@ -38,7 +38,7 @@ INDEX_KEY = "reports/index.html"
 MERGED_PREFIX, MERGED_INDEX_KEY = "merged/", "merged/index.parquet"
 IMAGES, LABELS, MANIFESTS, MAPS = "images", "labels", "manifests", "maps"
 SCORES, SEALS, MODELS, REPORTS, GOLDEN = "scores", "seals", "models", "reports", "golden"
-TRAININGS, SETTLED, REGIONS = "trainings", "settled", "regions"
+TRAININGS, SETTLED, REGIONS, COMPARISONS, CONTENDERS = "trainings", "settled", "regions", "comparisons", "contenders"
 
 _SEGMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _SEAL = re.compile(
@@ -178,6 +178,17 @@ def training_state_key(category: str, training_digest: str) -> str:
     return f"{TRAININGS}/{check_segment(category, 'category')}/{training_digest}.safetensors"
 
 
+def comparisons_prefix(category: str, comparison: str = "") -> str:
+    """The prefix of a category's comparisons of methods, or of one of them."""
+    within = f"{check_segment(comparison, 'comparison')}/" if comparison else ""
+    return f"{COMPARISONS}/{check_segment(category, 'category')}/{within}"
+
+
+def contender_prefix(category: str, digest: str) -> str:
+    """The prefix of what a contender of comparisons left; digest: of all that decides about it."""
+    return f"{comparisons_prefix(category)}{CONTENDERS}/{check_segment(digest, 'contender')}/"
+
+
 def champion_key(category: str) -> str:
     return f"{models_prefix(category)}champion.json"
 
@@ -295,24 +306,6 @@ def maps_manifest_key(map_store: str) -> str:
 def expired_maps_key(map_store: str) -> str:
     """The key of the note, beside a map store, that its maps were removed on purpose."""
     return f"{map_store.removesuffix('.zarr')}.expired.json"
-
-
-def days_below(before: str, first: date, last: date) -> list[str]:
-    """Prefixes that cover the days from `first` to `last`, both included, below `before`, in order.
-
-    The day follows directly on `before`, such as 'seals/run_date='. A whole month is one prefix, so that listing a
-    year takes few requests.
-    """
-    prefixes, day = [], first
-    while day <= last:
-        next_month = (day.replace(day=1) + timedelta(days=32)).replace(day=1)
-        if day.day == 1 and next_month - timedelta(days=1) <= last:
-            prefixes.append(f"{before}{day:%Y-%m}-")
-            day = next_month
-        else:
-            prefixes.append(f"{before}{day.isoformat()}/")
-            day += timedelta(days=1)
-    return prefixes
 
 
 def manifests_root() -> str:

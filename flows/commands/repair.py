@@ -90,9 +90,9 @@ def gc(
 ) -> None:  # fmt: skip
     """Remove files of interrupted runs that no complete day uses.
 
-    These are score files, maps and manifests of runs that never finished, temporary files, and states of trainings
-    that nobody continued. Scores of complete days, seals and models are never removed, nor any file that a
-    damaged, shortened or lost seal could mean; what stays for this reason is listed.
+    These are score files, maps and manifests of runs that never finished, temporary files, and trainings and
+    comparisons that nobody continued. Scores of complete days, seals and models are never removed, nor any file that
+    a damaged, shortened or lost seal could mean; what stays for this reason is listed.
 
     Without `--yes`, only the list of files is shown. If any other file of a day is younger than DAYS, a run may be
     at work, and the whole day is left. Choose more DAYS than an interrupted run may wait for its continuation: 7
@@ -107,6 +107,7 @@ def gc(
     with plain_errors():
         from flows.commands.tables.findings import leftovers_table
         from storage.filesystem import open_store
+        from storage.verification.comparisons import find_old_comparisons
         from storage.verification.garbage import (
             find_expired_maps,
             find_old_temporaries,
@@ -123,6 +124,7 @@ def gc(
         leftovers = removable(seen.leftovers, now=now, older_than=age)
         leftovers += find_old_temporaries(opened, now=now, older_than=age)
         leftovers += find_old_trainings(opened, now=now, older_than=age)
+        leftovers += find_old_comparisons(opened, now=now, older_than=age)
         if maps_older_than is not None:
             leftovers += find_expired_maps(opened, before=(now - timedelta(days=maps_older_than)).date())
         removed = remove_leftovers(opened, leftovers, now=now, older_than=age) if yes else leftovers

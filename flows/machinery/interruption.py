@@ -42,6 +42,7 @@ KEPT = {
     "inspect": "Every image scored so far is kept, and the same command continues where it stopped.",
     "backfill": "Every image scored so far is kept, and the same command continues where it stopped.",
     "train": "Finished models and the last state of a training are kept, and the same command continues.",
+    "compare": "The champion stays, every finished method is kept, and the same command continues.",
     "retrain": "The champion stays, the last state of a training is kept, and the same command continues.",
     "recalibrate": "Every model and decision stays, or the new version is whole; the same command begins anew.",
     "evaluate": "No score, label or model was changed, and the same command begins this evaluation anew.",

@@ -5,6 +5,7 @@ from datetime import date
 
 from flows.settings import SettingsError
 from storage import layout
+from storage.day_prefixes import days_below
 from storage.errors import OF_ONE_OBJECT
 from storage.filesystem import Store
 from storage.models import models
@@ -28,6 +29,6 @@ def refuse_redecision(store: Store, category: str, version: str | None, first: d
 
 
 def _sealed_versions(store: Store, category: str, first: date, last: date) -> set[str]:
-    prefixes = layout.days_below(f"{layout.seals_prefix()}run_date=", first, last)
+    prefixes = days_below(f"{layout.seals_prefix()}run_date=", first, last)
     seals = (layout.seal_partition(info.key) for prefix in prefixes for info in store.list(prefix))
     return {seal[2] for seal in seals if seal and seal[0] == category}

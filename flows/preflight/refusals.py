@@ -9,6 +9,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from flows.preflight.comparison_choice import contenders_of
 from flows.preflight.drift_choice import drift_settings, drift_window, sealed_models
 from flows.preflight.evaluation_choice import choose_evaluation
 from flows.preflight.grid_choice import chosen_categories, chosen_days, refuse_unknown_version
@@ -61,6 +62,13 @@ def refuse_training(settings: Settings, categories: Sequence[str] | None) -> Non
             f"started. Label some: rd-inspect import FOLDER --category {chosen[0]} --run-date DATE"
         )
     _refuse_methods(settings, chosen)
+
+
+def refuse_comparison(settings: Settings, category: str, methods: Sequence[str] | None, seeds: int) -> None:
+    """Refuse a category without normals to train on, fewer than two methods that its settings allow, and unavailable
+    teachers."""
+    refuse_training(settings, [category])
+    contenders_of(settings, category, methods, seeds)
 
 
 def refuse_retraining(settings: Settings, categories: Sequence[str] | None) -> None:

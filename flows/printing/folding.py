@@ -8,7 +8,7 @@ _QUOTED = r"'[^'\n]*'|\"[^\"\n]*\""
 _VALUE = rf"(?:{_QUOTED}|[^\s\"'])+"
 _ARGUMENT = rf"--?[a-z][\w-]*(?:[ =](?!-){_VALUE})?|{_QUOTED}|[A-Z]{{2,}}\S*|{_VALUE}(?= --)"
 _COMMAND = rf"(?:rd-inspect(?: [a-z]+\b)?|prefect(?: [a-z-]+\b)+|python -m [\w.]+)(?: (?:{_ARGUMENT}))*"
-_ROOTS = "images|labels|models|trainings|manifests|maps|scores|seals|settled|merged|reports"
+_ROOTS = "images|labels|models|trainings|manifests|maps|scores|seals|settled|merged|reports|comparisons"
 _ENDINGS = "png|jpe?g|tiff?|bmp|webp|pgm|ppm|json|parquet|csv|tsv|safetensors|zarr|html"
 _KEY = rf"(?:{_ROOTS})/(?:(?![:;] )[^\n'\"])*?\.(?i:{_ENDINGS})\b(?!/)"  # names of files may have blanks
 _PIECE = re.compile(rf"(?:\(?(?:{_COMMAND}|{_KEY}|{_QUOTED})|\S)\S*")

@@ -70,6 +70,11 @@ class DetectorSettings(Record):
         return self.micro_batch, self.image_height, self.image_width, 3
 
     @property
+    def learns_from_drawn(self) -> bool:
+        """Whether the fit learns from synthetic defects, so that others of their kind flatter the method."""
+        return False
+
+    @property
     def map_size(self) -> tuple[int, int]:
         """(height, width) of the anomaly maps."""
         return self.image_height // self.map_stride, self.image_width // self.map_stride

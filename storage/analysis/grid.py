@@ -9,6 +9,7 @@ from itertools import groupby
 from threading import Lock
 
 from storage import layout
+from storage.day_prefixes import days_below
 from storage.errors import OF_ONE_OBJECT, KeyNotFound, StorageError, StoreNotFound, TransientFault
 from storage.labels import labels
 from storage.models import models
@@ -147,7 +148,7 @@ def read_grid(
         work = [
             pool.submit(_cells, window, category, prefix)
             for category in versions
-            for prefix in layout.days_below(layout.category_images_prefix(category), first, last)
+            for prefix in days_below(layout.category_images_prefix(category), first, last)
         ]
         cells.update({(cell.run_date, cell.category): cell for listing in work for cell in listing.result()[0]})
         closed = {category: why for listing in work for category, why in listing.result()[1].items()}
@@ -162,7 +163,7 @@ def _sealed_versions(
     store: Store, first: date, last: date, pool: ThreadPoolExecutor
 ) -> dict[tuple[str, date], set[str]]:
     versions_of: defaultdict[tuple[str, date], set[str]] = defaultdict(set)
-    prefixes = layout.days_below(f"{layout.seals_prefix()}run_date=", first, last)
+    prefixes = days_below(f"{layout.seals_prefix()}run_date=", first, last)
     for infos in pool.map(lambda prefix: list(store.list(prefix)), prefixes):
         for category, day, version in filter(None, (layout.seal_partition(info.key) for info in infos)):
             versions_of[category, day].add(version)
@@ -171,7 +172,7 @@ def _sealed_versions(
 
 def _manifests(store: Store, first: date, last: date, pool: ThreadPoolExecutor) -> dict[tuple[str, date], list[str]]:
     keys_of: defaultdict[tuple[str, date], list[str]] = defaultdict(list)
-    prefixes = layout.days_below(f"{layout.manifests_root()}run_date=", first, last)
+    prefixes = days_below(f"{layout.manifests_root()}run_date=", first, last)
     for infos in pool.map(lambda prefix: list(store.list(prefix)), prefixes):
         for info in infos:
             if plan := layout.manifest_partition(info.key):

@@ -1,5 +1,5 @@
-"""Objects that no seal names: left by runs that ended before their seal, unfinished trainings, and maps past their
-retention."""
+"""Objects that no seal names: left by runs that ended before their seal, unfinished trainings and comparisons, and
+maps past their retention."""
 
 import json
 from collections import defaultdict
@@ -15,8 +15,8 @@ from storage.stores.store import Store
 from storage.verification.claims import WholePlan, doubts, read_claims, whole_plans
 
 PART, MAPS, MANIFEST, PAST = "part", "maps", "manifest", "maps past retention"
-TEMPORARY, TRAINING = "temporary file", "unfinished training"
-_ORDER = (PART, MAPS, MANIFEST, PAST, TEMPORARY, TRAINING)
+TEMPORARY, TRAINING, COMPARISON = "temporary file", "unfinished training", "unfinished comparison"
+_ORDER = (PART, MAPS, MANIFEST, PAST, TEMPORARY, TRAINING, COMPARISON)
 """order of removal: an existing part promises its maps, an existing plan its manifest"""
 
 
@@ -25,12 +25,13 @@ class Leftover:
     """A removable object, which no sealed score depends on."""
 
     what: str
-    """'part', 'maps', 'manifest', 'maps past retention', 'temporary file' or 'unfinished training'"""
+    """'part', 'maps', 'manifest', 'maps past retention', 'temporary file', 'unfinished training' or 'unfinished
+    comparison'"""
     key: str
-    """key of the object, or of a map store with its objects"""
+    """key of the object, or of a map store with its objects; the prefix of a comparison's folder"""
     category: str | None
     run_date: date | None
-    """None for a temporary file or a training"""
+    """None for a temporary file, a training or a comparison"""
     objects: int
     size: int
     """bytes, of all its objects"""
@@ -136,10 +137,12 @@ def remove_leftovers(
     for leftover in leftovers:
         days[leftover.category, leftover.run_date].append(leftover)
     for (category, day), some in days.items():
-        alone = [leftover for leftover in some if leftover.what in (PAST, TEMPORARY, TRAINING)]
+        alone = [leftover for leftover in some if leftover.what in (PAST, TEMPORARY, TRAINING, COMPARISON)]
         keys = {leftover.key for leftover in some} - {leftover.key for leftover in alone}
         still = [
-            leftover for leftover in alone if leftover.what != TRAINING or _is_old(store, leftover, now - older_than)
+            leftover
+            for leftover in alone
+            if leftover.what not in (TRAINING, COMPARISON) or _is_old(store, leftover, now - older_than)
         ]
         if keys and category is not None and day is not None:
             fresh = removable(_of_day(store, category, day).leftovers, now=now, older_than=older_than)
@@ -151,9 +154,9 @@ def remove_leftovers(
 
 
 def _is_old(store: Store, leftover: Leftover, before: datetime) -> bool:
-    """Whether a training has not been continued since the look at it."""
-    info = store.info(leftover.key)
-    return info is not None and info.modified <= before
+    """Whether a training or a comparison has not been continued since the look at it."""
+    infos = list(store.list(leftover.key)) if leftover.what == COMPARISON else [store.info(leftover.key)]
+    return bool(infos) and all(info is not None and info.modified <= before for info in infos)
 
 
 def _remove(store: Store, leftover: Leftover, now: datetime) -> None:
@@ -165,6 +168,8 @@ def _remove(store: Store, leftover: Leftover, now: datetime) -> None:
             word = {"expired_at": now.isoformat(), "objects": leftover.objects, "bytes": leftover.size}
             store.write(layout.expired_maps_key(leftover.key), (json.dumps(word, sort_keys=True) + "\n").encode())
         store.remove_tree(f"{leftover.key}/")
+    elif leftover.what == COMPARISON:
+        store.remove_tree(leftover.key)
     else:
         store.remove(leftover.key)
 

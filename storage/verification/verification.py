@@ -31,6 +31,7 @@ from storage.records import Partition
 from storage.stores import parquet
 from storage.stores.left_out import LeftOut
 from storage.stores.store import Store
+from storage.verification.comparisons import comparison_findings, find_old_comparisons
 from storage.verification.damage import (
     Damage,
     DamagedBatch,
@@ -109,6 +110,8 @@ def verify(
     for category in filter(scope.covers_category, sorted({*models.list_model_categories(store), *in_use})):
         of_models = partial(model_findings, store, category, in_use.get(category, {}), deep=scope.deep)
         findings += _findings_of((store,), layout.models_prefix(category), of_models)
+        of_comparisons = partial(comparison_findings, store, category)
+        findings += _findings_of((store,), layout.comparisons_prefix(category), of_comparisons)
     findings += _findings_of(
         (store,), layout.labels_root(), lambda: label_findings(store, images, scope.covers_category, scope.covers)
     )
@@ -300,7 +303,7 @@ def _leftover_findings(store: Store, scope: Scope) -> Iterator[Finding]:
 
 def _temporary_findings(store: Store, scope: Scope) -> Iterator[Finding]:  # noqa: ARG001  # of no day and category
     cure = f"rd-inspect gc --older-than 7 --store {quote(store.uri)}"
-    for find in (find_old_temporaries, find_old_trainings):
+    for find in (find_old_temporaries, find_old_trainings, find_old_comparisons):
         old = find(store, now=datetime.now(UTC), older_than=timedelta(days=1))
         if old:
             size = sum(leftover.size for leftover in old)

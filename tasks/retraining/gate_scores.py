@@ -1,18 +1,18 @@
 """Two models' scores of the same images, a few images in memory at a time."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rd_core.kernels.precision import default_device
 from rd_core.maps.micro_batch import AnomalyMaps
 from rd_core.pictures.image_view import ImageView
 from storage.filesystem import Store
 from tasks.retraining.gate_regions import MaskedMaps, RegionPair
 from tasks.retraining.gate_set import GateImage
+from tasks.worker.computing_time import computing_seconds
 from tasks.worker.picture_reader import LoadedPicture, micro_batches, read_picture
 from tasks.worker.scorer import Scorer
 
@@ -124,22 +124,16 @@ def _scored(champion: Scorer, candidate: Scorer, readable: Sequence[_ReadTwice])
     return first, first if candidate is champion else candidate.score([image.candidate for image in readable])
 
 
-def _clock() -> Callable[[], float]:
-    """Seconds; on CPUs this process's own time, because others share the machine."""
-    return time.process_time if default_device().type == "cpu" else time.perf_counter
-
-
 def _timed(scorers: tuple[Scorer, Scorer], readable: Sequence[_ReadTwice]) -> tuple[float, float]:
     """Seconds for an image with each; the models are warm."""
     batches = [image.champion for image in readable], [image.candidate for image in readable]
-    clock = _clock()
     fastest = [float("inf"), float("inf")]
     first = time.perf_counter()
     for done in range(ROUNDS):
         if done and time.perf_counter() - first > SECONDS:
             break
         for number, (scorer, batch) in enumerate(zip(scorers, batches, strict=True)):
-            began = clock()
+            began = computing_seconds()
             scorer.score(batch)
-            fastest[number] = min(fastest[number], (clock() - began) / len(batch))
+            fastest[number] = min(fastest[number], (computing_seconds() - began) / len(batch))
     return fastest[0], fastest[1]

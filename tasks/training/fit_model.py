@@ -2,8 +2,9 @@
 
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -135,6 +136,32 @@ def choose_split(
     return whole
 
 
+@dataclass(frozen=True, eq=False)
+class CalibratedFit:
+    """A trained model with its threshold, not published."""
+
+    request: TrainingRequest
+    """with the alignment in its view"""
+    normals: NormalImages
+    split: holdout.Split
+    fitted: Fitted
+    calibration: Calibration
+    weights: bytes
+    ready: Detector[Any]
+    """for scoring"""
+    unfinished: UnfinishedTraining
+    """to be discarded when the model is kept"""
+
+    def card(
+        self, engine: EngineChoice, *, version: str, now: datetime, run_id: str, retraining: Retraining | None = None
+    ) -> ModelCard:
+        """The model's card."""
+        return model_card(
+            self.request, self.normals, self.split, self.fitted, self.calibration, engine, version=version,
+            created_at=now, run_id=run_id, retraining=retraining, weights=WeightsFile.of(self.weights),
+        )  # fmt: skip
+
+
 def fit_and_publish(
     store: Store,
     images: Store,
@@ -148,14 +175,48 @@ def fit_and_publish(
     start: Detector | None = None,
     new: Collection[str] = (),
 ) -> FittedModel:
-    """Train on `split` of `normals`, calibrate and publish with the card; promotes nothing.
+    """Train and calibrate as `fit_and_calibrate`, and publish with the card; promotes nothing. Raises
+    EngineUnavailable, before the fit, for an engine that cannot compute such a model."""
+    refuse_impossible(request.engine, registry.method(request.settings.method), request.settings)
+    model = fit_and_calibrate(store, images, request, normals, split, start=start, new=new)
+    request, fitted, threshold = model.request, model.fitted, model.calibration.threshold
+    engine = (
+        choose_engine(model.ready, ignoring=not request.view.counts_all)
+        if request.engine == AUTO
+        else EngineChoice(request.engine, "the settings said so")
+    )
+    model_version = models.new_version(model.weights, now)
+    card = model.card(engine, version=model_version, now=now, run_id=run_id, retraining=retraining)
+    models.publish_model(store, card, model.weights)
+    model.unfinished.discard()
+    page = _show_odd(store, images, card, model.calibration, request.review_url)
+    tell_phase(request.bar, "trained", done=1, total=1)
+    get_run_logger().info(
+        "model trained category=%s model=%s method=%s normals=%d seconds=%.1f threshold=%.4f engine=%s (%s)",
+        request.category, model_version, fitted.detector.name, len(model.split.train),
+        fitted.report.seconds, threshold.value, engine.library, engine.why,
+    )  # fmt: skip
+    tiling = Tiling.of(request.view)
+    tiles = None if tiling is None else in_words(tiling, len(model.split.train))
+    return replace(_receipt(card, model.normals, fitted, model.calibration), page=page, tiles=tiles)
+
+
+def fit_and_calibrate(
+    store: Store,
+    images: Store,
+    request: TrainingRequest,
+    normals: NormalImages,
+    split: holdout.Split,
+    *,
+    start: Detector | None = None,
+    new: Collection[str] = (),
+) -> CalibratedFit:
+    """Train on `split` of `normals` and calibrate.
 
     A split without calibration images is cross-fitted. `start`: a model with the same settings to start from, not
     when cross-fitting: it has seen the parts. `new`: keys of normals new to any model; the threshold keeps its
-    promise for them alone too. Resumes an interrupted training. Raises EngineUnavailable, before the fit, for an
-    engine that cannot compute such a model, and as `calibrate`.
+    promise for them alone too. Resumes an interrupted training. Raises as `calibrate`.
     """
-    refuse_impossible(request.engine, registry.method(request.settings.method), request.settings)
     if request.align is not None:
         aligned, normals, split = align_normals(images, normals, split, request.image_format, request.align)
         request = replace(request, view=aligned.view)
@@ -175,36 +236,14 @@ def fit_and_publish(
     if not request.extrapolate or len(held_out.keys) < MINIMUM_SCORES:  # refuse now what would fail after the fit
         calibrate(range(len(held_out.keys)), request.alpha, extrapolate=request.extrapolate)
     fitted = _fit(images, normals, split, request, start, unfinished, held_out)
-    tell_phase(request.category, "threshold")
+    tell_phase(request.bar, "threshold")
     weights = checkpoint.to_bytes(fitted.detector)
     ready = model_for_scoring(weights)
     if split.calibration:
         seen = seeing(request.view, ready, ready)
         judge_held_out(seen, PixelSource(images, held_out.keys, request.image_format, normals), held_out)
     calibration = held_out.calibrate(request.alpha, extrapolate=request.extrapolate)
-    threshold = calibration.threshold
-    engine = (
-        choose_engine(ready, ignoring=not view.counts_all)
-        if request.engine == AUTO
-        else EngineChoice(request.engine, "the settings said so")
-    )
-    model_version = models.new_version(weights, now)
-    card = model_card(
-        request, normals, split, fitted, calibration, engine, version=model_version, created_at=now, run_id=run_id,
-        retraining=retraining, weights=WeightsFile.of(weights),
-    )  # fmt: skip
-    models.publish_model(store, card, weights)
-    unfinished.discard()
-    page = _show_odd(store, images, card, calibration, request.review_url)
-    tell_phase(request.category, "trained", done=1, total=1)
-    get_run_logger().info(
-        "model trained category=%s model=%s method=%s normals=%d seconds=%.1f threshold=%.4f engine=%s (%s)",
-        request.category, model_version, fitted.detector.name, len(split.train),
-        fitted.report.seconds, threshold.value, engine.library, engine.why,
-    )  # fmt: skip
-    tiling = Tiling.of(request.view)
-    tiles = None if tiling is None else in_words(tiling, len(split.train))
-    return replace(_receipt(card, normals, fitted, calibration), page=page, tiles=tiles)
+    return CalibratedFit(request, normals, split, fitted, calibration, weights, ready, unfinished)
 
 
 def _warn_of_slow_precision(request: TrainingRequest) -> None:
@@ -295,7 +334,7 @@ def _fit(
     learnt_from, cross = _learnt_and_judged(images, normals, split, request, held_out)
 
     def tell_step(progress: FitProgress) -> None:
-        tell_phase(request.category, progress.phase, progress.done, progress.total)
+        tell_phase(request.bar, progress.phase, progress.done, progress.total)
 
     def fit(resumption: Resumption) -> Fitted:
         return train(

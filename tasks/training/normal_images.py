@@ -40,6 +40,8 @@ class NormalImages:
     """of the resized picture, by key"""
     sizes: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     """own height and width, by key"""
+    digests: Mapping[str, str] = field(default_factory=dict)
+    """SHA-256 (hex) of the bytes, by key"""
     offsets: Mapping[str, Offset] = field(default_factory=dict)
     """where the part lies, by key; empty without alignment"""
     unlabelled: tuple[date, ...] = ()
@@ -138,6 +140,7 @@ def read_normal_images(images: Store, keys: Sequence[str], image_format: ImageFo
         unreadable=tuple(unreadable),
         statistics=statistics,
         sizes=sizes,
+        digests=digests,
         offsets=offsets,
     )
 

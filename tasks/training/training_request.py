@@ -47,6 +47,14 @@ class TrainingRequest:
     align: AlignmentKind | None = None
     """None: images are not aligned"""
 
+    named: str | None = None
+    """what its progress bar is called; None: the category"""
+
+    @property
+    def bar(self) -> str:
+        """Name of its progress bar."""
+        return self.named or self.category
+
     @property
     def image_format(self) -> ImageFormat:
         return ImageFormat(self.view, self.white_level, self.max_pixels, self.black_level)

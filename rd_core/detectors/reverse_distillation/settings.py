@@ -173,6 +173,11 @@ class ReverseDistillationSettings(DetectorSettings):
                 "or cells would not be whitened. Give one inside, such as the default 0.3."
             )
 
+    @property
+    def learns_from_drawn(self) -> bool:
+        """See `DetectorSettings.learns_from_drawn`."""
+        return bool(self.training.pseudo_anomalies or self.magnitude or self.discriminator_cells)
+
     @classmethod
     def table_names(cls) -> list[str]:
         """See `DetectorSettings.table_names`; training settings stand beside the others."""

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from proofs.model_cards import publish_made_up
 from storage import layout
 from storage.analysis.grid import Cell, read_grid
+from storage.day_prefixes import days_below
 from storage.filesystem import LocalStore, Store, open_store
 from storage.images import list_images
 from storage.labels import labels
@@ -201,7 +202,7 @@ def test_prefixes_of_days_cover_each_day_once_and_no_other(
 ) -> None:
     last = first + timedelta(days=length)
     day = (last if of_last else first) + timedelta(days=beyond)
-    prefixes = layout.days_below("images/cloth/", first, last)
+    prefixes = days_below("images/cloth/", first, last)
     hits = [prefix for prefix in prefixes if f"images/cloth/{day}/a".startswith(prefix)]
     assert len(hits) == (1 if first <= day <= last else 0)
     assert len(prefixes) <= 60 + length // 28

@@ -1,0 +1,62 @@
+"""The table of `rd-inspect compare`."""
+
+from typing import TYPE_CHECKING
+
+from flows.printing.numbers import counted
+from flows.printing.plain_table import PlainTable, plain_table
+from reports.number_format import duration, percent
+from reports.plain_text import shown
+
+if TYPE_CHECKING:  # a table needs no flow, nor its torch
+    from flows.comparison import ComparisonRun
+    from tasks.comparison.write_comparison import MethodRow
+
+_MIB = 2**20
+
+
+def comparison_table(run: "ComparisonRun") -> PlainTable:
+    """One row a method, best first; below it the verdict, and what is to be known."""
+    compared = run.compared
+    defects = "drawn defects" if compared.drawn else "defects"
+    table = plain_table(
+        "method",
+        "AUROC",
+        "AP",
+        "AUPRO",
+        "recall",
+        "false alarms",
+        "undecided",
+        "training",
+        "images/s",
+        "memory",
+        "model",
+    )
+    table.title = (
+        f"Methods on {compared.category}, judged on {counted(compared.normal, 'normal image')} and "
+        f"{compared.anomalous} with {defects}"
+    )
+    for row in compared.rows:
+        table.add_row(row.method, *_cells(row))
+    table.notes = [shown(compared.sentence)]
+    table.notes.append(
+        f"recall, false alarms and undecided: at a promised false-alarm rate of {percent(compared.alpha)}; training: "
+        "processor time; memory: of the process at its peak"
+    )
+    if compared.drawn:
+        table.notes.append("No defect is labelled: they were drawn into good images. Label real ones to be sure.")
+    table.notes += [shown(note) for note in compared.notes]
+    table.notes += [f"failed: {shown(one.words)}" for one in compared.failed]
+    return table
+
+
+def _cells(row: "MethodRow") -> list[str]:
+    ranked = ["-" if value is None else f"{value:.3f}" for value in (row.auroc, row.average_precision, row.aupro)]
+    shares = [percent(value) for value in (row.recall, row.false_alarms, row.undecided)]
+    memory = f"{row.peak_memory / _MIB:,.0f} MiB" if row.peak_memory else "-"
+    cost = [
+        duration(row.training_seconds),
+        f"{row.images_per_second:.3g}",
+        memory,
+        f"{row.model_bytes / _MIB:.1f} MiB",
+    ]
+    return [*ranked, *shares, *cost]

@@ -1,0 +1,44 @@
+"""The contenders of a comparison, known before anything is started."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from flows.settings import Settings, SettingsError, nearest
+from rd_core.detectors.registry import METHODS, settings_class
+from rd_core.detectors.settings import DetectorSettings
+from rd_core.errors import ConfigError
+
+MOST_SEEDS = 10
+
+
+def contenders_of(
+    settings: Settings, category: str, methods: Sequence[str] | None, seeds: int
+) -> tuple[tuple[DetectorSettings, ...], dict[str, str]]:
+    """(a method with a seed each, methods that the category's settings make impossible: name -> why).
+
+    methods: names; None: all. seeds: trainings of each, from the settings' seed on. SettingsError for an unknown
+    name, and where fewer than two methods are left.
+    """
+    names = list(dict.fromkeys(methods or METHODS))
+    for name in names:
+        if name not in METHODS:
+            raise SettingsError(f"There is no method {name!r}{nearest(name, METHODS)} Nothing was started.")
+    if not 1 <= seeds <= MOST_SEEDS:
+        raise SettingsError(f"{seeds} seeds are not from 1 to {MOST_SEEDS}. Nothing was started.")
+    chosen, possible, left_out = settings.category(category), [], {}
+    for name in names:
+        if chosen.tile is not None and settings_class(name).knows_places:
+            left_out[name] = (
+                f"{name} keeps what is normal at each place of an image, and the tiles of {category!r} have no "
+                "places of their own"
+            )
+            continue
+        try:
+            possible.append(chosen.of_method(name))
+        except ConfigError as e:
+            left_out[name] = str(e)
+    if len(possible) < 2:
+        why = "; ".join(left_out.values()) or "Name another with --method, or none to compare all"
+        raise SettingsError(f"A comparison takes two methods or more. Nothing was started. {why}.")
+    contenders = [replace(own, seed=own.seed + number) for own in possible for number in range(seeds)]
+    return tuple(contenders), left_out

@@ -1,0 +1,1 @@
+"""Comparing methods on a category's own labelled images."""

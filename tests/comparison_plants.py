@@ -1,0 +1,31 @@
+"""A plant whose methods can be compared in a second."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from flows.preflight.comparison_choice import contenders_of
+from flows.settings import load_settings
+from flows.training import training_request
+from storage.filesystem import Store
+from tasks.comparison.plan_comparison import ComparisonOrder
+from tests.factories import write_settings
+from tests.rd_core.striped_images import textured
+from tests.retraining_plants import put_judges, put_labels, put_pictures
+
+QUICK = ("padim", "patchcore")
+
+
+def put_compared(store: Store, category: str = "cloth", *, normals: int = 30, good: int = 36, bad: int = 36) -> None:
+    """Normals to train on, and images labelled for evaluation."""
+    write_settings(store, image_size=64, alpha=0.1, padim={"dimensions": 20})
+    put_labels(store, category, "normals", put_pictures(store, category, textured(normals), name="normal"))
+    if good or bad:
+        put_judges(store, category, good, bad)
+
+
+def quick_order(store: Store, category: str = "cloth", methods: Sequence[str] = QUICK) -> ComparisonOrder:
+    """To compare these methods."""
+    settings = load_settings(store.uri)
+    contenders, left_out = contenders_of(settings, category, methods, 1)
+    request = training_request(settings, category, method=contenders[0].method)
+    return ComparisonOrder(replace(request, settings=contenders[0]), contenders, left_out)

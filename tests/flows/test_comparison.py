@@ -1,0 +1,113 @@
+"""Methods compared on a category's own images, on a real Prefect server and real Dask workers."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from prefect.logging import disable_run_logger
+from typer.testing import CliRunner
+
+from flows.cli import app
+from flows.comparison import ComparisonRun, compare_methods
+from storage.comparisons import outcomes, read_plan
+from storage.filesystem import Store, open_store
+from storage.stores import parquet
+from tasks.comparison.plan_comparison import plan_comparison
+from tests.comparison_plants import QUICK, put_compared, quick_order
+from tests.factories import everything_below, put_model
+
+PATIENCE = 120
+"""seconds for the first contender"""
+
+
+@pytest.fixture(scope="module")
+def compared(scheduler: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, ComparisonRun]:
+    store = open_store(tmp_path_factory.mktemp("compared") / "plant", create=True)
+    put_compared(store)
+    put_model(store, "cloth")
+    before = everything_below(Path(store.uri), "models", "labels", "images")
+    run = compare_methods(store.uri, "cloth", methods=list(QUICK), dask_address=scheduler)
+    assert everything_below(Path(store.uri), "models", "labels", "images") == before  # the champion, too
+    assert {info.key.partition("/")[0] for info in store.list("")} == {
+        "models", "labels", "images", "comparisons", "categories.toml",
+    }  # fmt: skip
+    return store, run
+
+
+def test_methods_are_judged_on_the_same_images_and_one_is_named(compared: tuple[Store, ComparisonRun]) -> None:
+    store, run = compared
+    found = run.compared
+    assert {row.method for row in found.rows} == set(QUICK) and found.failed == ()
+    assert all(row.auroc == 1 and row.aupro > 0.8 for row in found.rows)
+    assert found.method in QUICK and found.method in found.sentence
+    (outcome,) = outcomes(store, "cloth")
+    assert (outcome.id, outcome.method, outcome.run_id) == (found.id, found.method, run.run_id)
+    assert not outcome.every_method
+    plan = read_plan(store, f"comparisons/cloth/{found.id}/plan.json")
+    scores = parquet.from_bytes(store.read(f"comparisons/cloth/{found.id}/scores.parquet"), "scores").to_pylist()
+    keys = [image.image_key for image in plan.judged]
+    for method in QUICK:
+        assert [row["image_key"] for row in scores if row["method"] == method] == keys
+
+
+def contenders_below(store: Store) -> dict[str, bytes]:
+    return {
+        info.key: store.read(info.key)
+        for info in store.list("comparisons/cloth/contenders/")
+        if info.key.endswith("contender.json")
+    }
+
+
+def test_a_killed_comparison_goes_on_with_what_is_finished(
+    store: Store, scheduler: str, command_environment: Callable[..., dict[str, str]]
+) -> None:
+    put_compared(store)
+    command = [sys.executable, "-c", "from flows.cli import main; main()", "compare", "--category", "cloth"]
+    arguments = ["--store", store.uri, "--dask-address", scheduler, "--seeds", "2"]
+    arguments += [word for name in QUICK for word in ("--method", name)]
+    killed = subprocess.Popen(
+        [*command, *arguments], env=command_environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + PATIENCE
+    while not contenders_below(store) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.kill(killed.pid, signal.SIGKILL)
+    killed.wait()
+    finished = contenders_below(store)
+    assert finished and list(outcomes(store, "cloth")) == []
+    told = CliRunner().invoke(app, ["compare", "--category", "cloth", *arguments], env=command_environment())
+    assert told.exit_code == 0, told.output
+    after = contenders_below(store)
+    assert len(after) == 4 and {key: after[key] for key in finished} == finished
+    (outcome,) = outcomes(store, "cloth")
+    assert len(outcome.contenders) == 4 and outcome.sentence[:40] in told.output
+
+
+def test_one_that_fails_is_named_and_the_others_are_judged(
+    compared: tuple[Store, ComparisonRun], scheduler: str, command_environment: Callable[..., dict[str, str]]
+) -> None:
+    store, run = compared
+    methods = (*QUICK, "spade")
+    with disable_run_logger():
+        planned = plan_comparison.fn(store.uri, store.uri, quick_order(store, methods=methods))
+    (digest,) = [one.digest for one in read_plan(store, planned.key).contenders if one.method == "spade"]
+    store.write(f"comparisons/cloth/contenders/{digest}/contender.json", b"{}")
+    arguments = ["compare", "--category", "cloth", "--store", store.uri, "--dask-address", scheduler]
+    arguments += [word for name in methods for word in ("--method", name)]
+    told = CliRunner().invoke(app, arguments, env=command_environment(COLUMNS="200"))
+    assert told.exit_code == 1, told.output
+    assert "failed: spade, seed 0: " in told.output and "remove its folder, and compare again." in told.output
+    newest = next(outcomes(store, "cloth"))
+    assert newest.id == planned.id and set(newest.contenders) == set(contenders_of(store, run))
+    assert newest.failed[0].startswith("spade, seed 0")
+
+
+def contenders_of(store: Store, run: ComparisonRun) -> tuple[str, ...]:
+    """The contenders of that run, which nobody has to train again."""
+    plan = read_plan(store, f"comparisons/cloth/{run.compared.id}/plan.json")
+    return tuple(one.digest for one in plan.contenders)

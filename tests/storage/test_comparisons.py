@@ -1,0 +1,149 @@
+"""Records of comparisons: written once, found again, and cleaned up if nothing came of them."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from storage import layout
+from storage.comparisons import (
+    SCORES,
+    ComparisonOutcome,
+    ComparisonPlan,
+    ContenderMaps,
+    ContenderRecord,
+    PlannedContender,
+    PlannedImage,
+    outcomes,
+    read_contender,
+    read_maps,
+    read_outcome,
+    read_plan,
+    read_scores,
+    write_contender,
+    write_outcome,
+    write_plan,
+)
+from storage.errors import CorruptObject
+from storage.filesystem import LocalStore
+from storage.verification.comparisons import comparison_findings, find_old_comparisons
+from storage.verification.garbage import remove_leftovers
+
+NOW = datetime(2026, 3, 3, 2, 0, tzinfo=UTC)
+DAY = timedelta(days=1)
+LATER = datetime.now(UTC) + timedelta(days=8)
+IMAGE = PlannedImage("images/cloth/a.png", "d", "p", True, "choosing", "hole", "labels/m.png", "e", 0.1, None)
+PLAN = ComparisonPlan(
+    "cloth", "c0", 0.01, {"height": 64}, None, None, ("t",), ("s",), ("c",), {"t": "1", "s": "2", "c": "3"},
+    (IMAGE, replace(IMAGE, donor="images/cloth/b.png")), (PlannedContender("padim", 0, {"ridge": 0.1}, "d1"),),
+    {"spade": "too large"}, ("one is broken",),
+)  # fmt: skip
+RECORD = ContenderRecord(
+    "padim",
+    0,
+    1.0,
+    0.9,
+    1.1,
+    0.5,
+    "a fit",
+    12.5,
+    13.0,
+    3.5,
+    2**30,
+    1000,
+    {"auroc": 0.9},
+    "",
+    "",
+    "run",
+    NOW,
+    {"a": "1"},
+)
+
+
+def outcome(comparison: str = "c0", later: int = 0, *contenders: str) -> ComparisonOutcome:
+    made_at = NOW + timedelta(seconds=later)
+    figures: Mapping[str, float] = {"auroc": 0.9}
+    return ComparisonOutcome(
+        "cloth",
+        comparison,
+        "padim",
+        0,
+        "padim is best",
+        True,
+        False,
+        True,
+        contenders,
+        (),
+        figures,
+        "r",
+        "run",
+        made_at,
+    )
+
+
+def put_contender(store: LocalStore, digest: str = "d1", score: float = 0.5) -> ContenderRecord:
+    row = ["images/cloth/a.png", False, "p", "choosing", True, "hole", "padim", 0, score, 0.1, "accept"]
+    scores = pa.Table.from_arrays([pa.array([v], f.type) for v, f in zip(row, SCORES, strict=True)], schema=SCORES)
+    maps = ContenderMaps(np.full((1, 2, 2), score, np.float16), np.array([0]))
+    return write_contender(store, "cloth", digest, RECORD, scores, maps)
+
+
+def keys(store: LocalStore) -> list[str]:
+    return [info.key for info in store.list("comparisons/")]
+
+
+def test_what_was_written_is_read(local: LocalStore) -> None:
+    write_plan(local, PLAN)
+    write_plan(local, PLAN)
+    plan = read_plan(local, PLAN.key)
+    assert plan == PLAN and plan.drawn and plan.judged[1].name == "images/cloth/a.png#drawn"
+    assert read_contender(local, "cloth", "d1") is None
+    record = put_contender(local)
+    assert read_contender(local, "cloth", "d1") == record
+    assert read_scores(local, record).to_pylist()[0]["score"] == 0.5
+    maps = read_maps(local, record)
+    assert (maps.maps.tolist(), maps.index.tolist()) == ([[[0.5, 0.5]] * 2], [0])
+    for one in (outcome("c0", 0), outcome("c1", 5), outcome("c2", 3)):
+        write_outcome(local, one)
+    assert [one.id for one in outcomes(local, "cloth")] == ["c1", "c2", "c0"]
+    assert read_outcome(local, "cloth", "c1") == outcome("c1", 5)
+
+
+def test_the_first_of_two_runs_stays_and_the_second_leaves_nothing(local: LocalStore) -> None:
+    first = put_contender(local)
+    there = {key: local.read(key) for key in keys(local)}
+    assert put_contender(local, score=0.6) == put_contender(local) == first
+    assert {key: local.read(key) for key in keys(local)} == there
+
+
+def test_damaged_ones_are_told(local: LocalStore) -> None:
+    record = put_contender(local)
+    local.write(record.maps, b"PK no zip")
+    with pytest.raises(CorruptObject, match="compare again"):
+        read_maps(local, record)
+    local.write(layout.comparisons_prefix("cloth", "c0") + "comparison.json", b"{}")
+    assert list(outcomes(local, "cloth")) == []
+    (finding,) = comparison_findings(local, "cloth")
+    assert finding.wrong and "rd-inspect compare --category cloth" in finding.cure
+    assert find_old_comparisons(local, now=LATER, older_than=DAY) == []  # it may name any contender
+
+
+def test_what_no_outcome_names_goes_when_it_is_old(local: LocalStore) -> None:
+    for digest in ("d1", "d2"):
+        put_contender(local, digest)
+    for comparison in ("c0", "c9"):
+        write_plan(local, replace(PLAN, id=comparison))
+    write_outcome(local, outcome("c0", 0, "d1"))
+    assert find_old_comparisons(local, now=datetime.now(UTC), older_than=DAY) == []
+    found = find_old_comparisons(local, now=LATER, older_than=DAY)
+    prefixes = ["comparisons/cloth/c9/", "comparisons/cloth/contenders/d2/"]
+    assert [(one.what, one.key, one.objects) for one in found] == [
+        ("unfinished comparison", prefixes[0], 1), ("unfinished comparison", prefixes[1], 3),
+    ]  # fmt: skip
+    assert remove_leftovers(local, found, now=datetime.now(UTC), older_than=DAY) == []
+    assert remove_leftovers(local, found, now=LATER, older_than=DAY) == found
+    left = keys(local)
+    assert len(left) == 5 and not [key for key in left if key.startswith(tuple(prefixes))]
