@@ -1,6 +1,7 @@
 """What many tests need: one Prefect server, one Dask cluster, one S3 server of each kind."""
 
 import functools
+import gc
 import logging
 import os
 import tempfile
@@ -40,6 +41,16 @@ def pytest_configure(config: pytest.Config) -> None:
         config.add_cleanup(folder.cleanup)
         builder = prefect_database.begin_building(Path(folder.name))
         config.add_cleanup(builder.wait)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """What is imported and collected stays to the end: the garbage collector looks neither meanwhile nor at it
+    later, which took 5 of 20 seconds of every process, and a fourteenth of the time of its tests."""
+    gc.disable()
+    yield
+    gc.freeze()
+    gc.enable()
 
 
 class _SharedServers(LoadFileScheduling):

@@ -1,6 +1,7 @@
 """Small models and images, made once."""
 
 import copy
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -10,6 +11,14 @@ from rd_core.detectors.reverse_distillation.settings import ReverseDistillationS
 from rd_core.detectors.training import Fitted
 from tests.rd_core.small_trainings import fit, small
 from tests.rd_core.striped_images import textured
+from tests.teachers_once import build_once
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _teachers_are_built_once() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("rd_core.detectors.feature_detector.build_teacher", build_once)
+        yield
 
 
 @pytest.fixture(scope="session")

