@@ -16,7 +16,7 @@ from flows.preflight.grid_choice import chosen_categories, chosen_days, refuse_u
 from flows.preflight.redecision import refuse_redecision
 from flows.preflight.unlabelled_choice import UnlabelledDays, choose_unlabelled
 from flows.settings import Settings, SettingsError, nearest
-from rd_core.errors import TeacherUnavailable, UnknownTeacher
+from rd_core.errors import ConfigError, TeacherUnavailable, UnknownTeacher
 from rd_core.features.backbone_spec import teacher_spec
 from rd_core.features.weight_source import refuse_unavailable
 from storage.errors import StorageError
@@ -155,7 +155,7 @@ def refuse_demo(store: str) -> None:
 
 
 def _refuse_methods(settings: Settings, categories: Sequence[str]) -> None:
-    """On a running cluster, the teachers' weights are a matter of its workers."""
+    """On a running cluster, the teachers' weights and other files are a matter of its workers."""
     for name in categories:
         settings.detector(name)
     if settings.plant.dask_address:
@@ -166,3 +166,8 @@ def _refuse_methods(settings: Settings, categories: Sequence[str]) -> None:
             refuse_unavailable(name, teacher_spec(name).source, file)
         except TeacherUnavailable as e:
             raise SettingsError(f"{str(e)[0].upper()}{str(e)[1:]} Nothing was started.") from e
+    for name in categories:
+        try:
+            settings.detector(name).refuse_unavailable()
+        except ConfigError as e:
+            raise SettingsError(f"Category {name!r}: {e} Nothing was started.") from e

@@ -17,6 +17,7 @@ _WORDS: dict[Phase, str] = {
     "reading": "reading",
     "gathered": "images gathered",
     "features": "features",
+    "distillation": "distillation",
     "memory": "memory",
     "folds": "folds",
     "steps": "steps",
@@ -29,6 +30,7 @@ _WORDS: dict[Phase, str] = {
 """phases of a training, in order"""
 _UNITS: dict[Phase, str] = {
     "features": "images",
+    "distillation": "steps",
     "memory": "vectors",
     "folds": "steps",
     "steps": "steps",

@@ -50,9 +50,9 @@ class Normals:
 class FitProgress:
     """The state of a fit."""
 
-    phase: Literal["features", "memory", "folds", "steps", "held out"]
-    """the teacher's pass over the images, the selection of a memory, the steps of gradient descent of folds, those of
-    the detector, the judging of the normals by models without their parts"""
+    phase: Literal["features", "distillation", "memory", "folds", "steps", "held out"]
+    """the reading of the images or the teacher's pass over them, the steps of a teacher that is learnt, the selection
+    of a memory, the steps of gradient descent of folds, those of the detector, the judging of the normals by models without their parts"""
     done: int
     """images, vectors or steps"""
     total: int

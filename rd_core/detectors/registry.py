@@ -12,6 +12,7 @@ from rd_core.detectors.patchcore.settings import PatchCoreSettings
 from rd_core.detectors.reverse_distillation.settings import ReverseDistillationSettings
 from rd_core.detectors.settings import DetectorSettings
 from rd_core.detectors.spade.settings import SpadeSettings
+from rd_core.detectors.uninformed_students.settings import UninformedStudentsSettings
 from rd_core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ METHODS: dict[str, Method] = {
         Method(PaDiMSettings, "padim.detector:PaDiM"),
         Method(PatchCoreSettings, "patchcore.detector:PatchCore"),
         Method(MKDSettings, "mkd.detector:MKD"),
+        Method(UninformedStudentsSettings, "uninformed_students.detector:UninformedStudents"),
     )
 }
 """by name"""

@@ -55,6 +55,14 @@ class DetectorSettings(Record):
         if self.feature_cache_bytes < 0:
             raise ConfigError(f"feature_cache_bytes {self.feature_cache_bytes} is negative. Give 0 for no cache.")
 
+    def cost_in_words(self, train: int, early_stop: int) -> str | None:
+        """What a fit to so many images and scoring cost, computed, of a method so dear that it is told before."""
+        del train, early_stop
+        return None
+
+    def refuse_unavailable(self) -> None:  # noqa: B027  # most methods need no files of their own
+        """Raise ConfigError if files that a fit needs, beside the backbone's weights, are not on this machine."""
+
     @property
     def micro_batch(self) -> int:
         """Images scored together: the largest power of two up to MICRO_BATCH within MICRO_BATCH_PIXELS, or one.

@@ -336,6 +336,9 @@ def _fit(
     def tell_step(progress: FitProgress) -> None:
         tell_phase(request.bar, progress.phase, progress.done, progress.total)
 
+    if cost := request.settings.cost_in_words(len(learnt_from.train), len(learnt_from.early_stop)):
+        get_run_logger().info("training cost category=%s: %s", request.category, cost)
+
     def fit(resumption: Resumption) -> Fitted:
         return train(
             request.settings.method,

@@ -8,6 +8,7 @@ Phase = Literal[
     "reading",
     "gathered",
     "features",
+    "distillation",
     "memory",
     "folds",
     "steps",
@@ -17,8 +18,8 @@ Phase = Literal[
     "judging",
     "judged",
 ]
-"""phases of a training: its images, the teacher's pass, memory, steps of its folds, its own, held-out scores,
-calibration, end. A retraining starts with "gathered" images and ends with the comparison with the champion"""
+"""phases of a training: its images, the teacher's pass, steps of a teacher that is learnt, memory, steps of its folds,
+its own, held-out scores, calibration, end. A retraining starts with "gathered" images and ends with the comparison with the champion"""
 
 
 class Scored(TypedDict):
@@ -37,7 +38,8 @@ class Trained(TypedDict):
     category: str
     phase: Phase
     done: int
-    """images of "features" and "held out", vectors of "memory", steps of "folds" and "steps", 1 for a finished one"""
+    """images of "features" and "held out", vectors of "memory", steps of "distillation", "folds" and "steps", 1 for a
+    finished one"""
     total: int | None
     """None if unknown"""
 

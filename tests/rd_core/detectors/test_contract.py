@@ -32,6 +32,10 @@ SMALL: dict[str, dict[str, Any]] = {
     "padim": {"dimensions": 20},
     "patchcore": {"coreset_share": 0.25},
     "mkd": {"steps": 6, "batch_size": 4, "validate_every": 3, "patience": 0, "cloner_width": 8},
+    "uninformed_students": {
+        **{"scales": [33], "width": 4, "descriptors": 8, "students": 2},
+        **{"teacher_steps": 4, "patches": 8, "student_steps": 20},
+    },
 }
 """settings of a fit that is over in a second, by method"""
 CROSS_FIT = [name for name, method in registry.METHODS.items() if method.settings.cross_fits]

@@ -1,0 +1,67 @@
+"""A teacher and its students, and how far they are apart."""
+
+from typing import cast
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from rd_core.detectors.uninformed_students.architecture import layers_of
+from rd_core.detectors.uninformed_students.network import DescriptorNetwork, bordered
+from rd_core.detectors.uninformed_students.settings import UninformedStudentsSettings
+from rd_core.kernels.precision import networks_in
+
+
+class Ensemble(nn.Module):
+    """The networks of one scale; B images have h x w positions."""
+
+    mean: Tensor
+    """(d,) of the teacher's descriptors over the training normals"""
+    deviation: Tensor
+    """(d,) likewise"""
+    error_deviation: Tensor
+    """() of the regression error over held-out normals"""
+    variance_deviation: Tensor
+    """() of the predictive variance over held-out normals"""
+
+    def __init__(self, settings: UninformedStudentsSettings, scale: int) -> None:
+        super().__init__()
+        self.scale, self._stride, self._precision = scale, settings.stride, settings.precision
+        layers = layers_of(scale, settings.width, settings.descriptors)
+        self.teacher, *students = (
+            DescriptorNetwork(layers, scale, settings.stride) for _ in range(1 + settings.students)
+        )
+        self.students = cast(Sequence[DescriptorNetwork], nn.ModuleList(students))  # it tells no type of its items
+        self.register_buffer("mean", torch.zeros(settings.descriptors))
+        self.register_buffer("deviation", torch.ones(settings.descriptors))
+        self.register_buffer("error_deviation", torch.ones(()))
+        self.register_buffer("variance_deviation", torch.ones(()))
+
+    def bordered(self, images: Tensor) -> Tensor:
+        """See `network.bordered`."""
+        return bordered(images, self.scale, self._stride)
+
+    def targets(self, padded: Tensor) -> Tensor:
+        """The teacher's normalised descriptors (B, d, h, w), from images with borders (B, 3, H, W)."""
+        with networks_in(self._precision, self.mean.device):
+            found = self.teacher(padded)
+        return (found - self.mean[:, None, None]) / self.deviation[:, None, None]
+
+    def predictions(self, padded: Tensor) -> Tensor:
+        """The students' (M, B, d, h, w)."""
+        with networks_in(self._precision, self.mean.device):
+            return torch.stack([student(padded) for student in self.students])
+
+    def distances(self, targets: Tensor, predictions: Tensor) -> Tensor:
+        """(B, h, w): regression error and predictive variance, each over its deviation."""
+        error, variance = error_and_variance(targets, predictions)
+        return error / self.error_deviation + variance / self.variance_deviation
+
+
+def error_and_variance(targets: Tensor, predictions: Tensor) -> tuple[Tensor, Tensor]:
+    """Equations 8 and 9 of the paper, (B, h, w), of normalised descriptors (B, d, h, w) and students' predictions
+    (M, B, d, h, w): the squared distance of the ensemble's mean from the target, and the mean squared distance of the
+    students from their mean, which is the mean of their squared norms less that of their mean, without cancellation."""
+    mean = predictions.mean(dim=0)
+    error = (mean - targets).square().sum(dim=1)
+    return error, (predictions - mean).square().sum(dim=2).mean(dim=0)

@@ -1,0 +1,139 @@
+"""Training of the students of one scale, and what is measured before and after it."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rd_core.detectors.uninformed_students.architecture import extent
+from rd_core.detectors.uninformed_students.ensemble import Ensemble, error_and_variance
+from rd_core.detectors.uninformed_students.kept_images import KeptImages
+from rd_core.detectors.uninformed_students.settings import UninformedStudentsSettings
+from rd_core.detectors.uninformed_students.teacher import DECAY, finite
+from rd_core.features.standardisation import divisors
+from rd_core.pictures.counted_pixels import CountedPixels
+
+RATE = 1e-3
+"""peak of the one-cycle learning rate; 1e-4 throughout in the paper"""
+AT_ONCE = 8
+"""images measured together"""
+Shown = Callable[[KeptImages, Sequence[int]], tuple[Tensor, CountedPixels | None]]
+"""(images, numbers) -> the networks' input (B, 3, H, W), and what counts of it"""
+
+
+class Learning:
+    """The normals of one fit, as the networks see them."""
+
+    def __init__(
+        self, settings: UninformedStudentsSettings, train: KeptImages, early_stop: KeptImages, shown: Shown
+    ) -> None:
+        self._settings, self._train, self._early_stop, self._shown = settings, train, early_stop, shown
+
+    @torch.no_grad()
+    def measure_teacher(self, ensemble: Ensemble) -> None:
+        """Set mean and deviation of the teacher's descriptors over the training normals."""
+        ensemble.mean.zero_()
+        ensemble.deviation.fill_(1)
+        moments = _Moments()
+        for padded, counted in self._all(ensemble, self._train):
+            moments.add(ensemble.targets(padded), counted)
+        mean, deviation = moments.result()
+        ensemble.mean.copy_(mean)
+        ensemble.deviation.copy_(deviation)
+
+    def train_students(self, ensemble: Ensemble, told: Callable[[float], None]) -> float:
+        """Train all students of a scale on the same crops, to repeat the teacher's normalised descriptors. told:
+        called with the loss of each step. Returns the last loss. Raises TrainingDiverged."""
+        settings = self._settings
+        random = np.random.default_rng((settings.seed, ensemble.scale))
+        optimiser = torch.optim.Adam(ensemble.students.parameters(), RATE, weight_decay=DECAY)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimiser, RATE, total_steps=settings.student_steps + 1, cycle_momentum=False
+        )
+        value = 0.0
+        for step, numbers in zip(range(settings.student_steps), self._batches(random), strict=False):
+            padded, counted = self._crops(ensemble, numbers, random)
+            with torch.no_grad():
+                targets = ensemble.targets(padded)
+            apart = (ensemble.predictions(padded) - targets).square().sum(dim=2).mean(dim=0)
+            loss = apart.mean() if counted is None else (apart * counted).sum() / counted.sum().clamp_min(1)
+            value = finite(float(loss.detach()), step)
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            optimiser.step()
+            schedule.step()
+            told(value)
+        return value
+
+    @torch.no_grad()
+    def measure_students(self, ensemble: Ensemble) -> dict[str, float]:
+        """Set the deviations of regression error and predictive variance over the held-out normals; returns them
+        with their means, which the map leaves out: a constant, without which no value is negative."""
+        moments = _Moments()
+        for padded, counted in self._all(ensemble, self._early_stop):
+            both = error_and_variance(ensemble.targets(padded), ensemble.predictions(padded))
+            moments.add(torch.stack(both, dim=1), counted)
+        means, deviations = moments.result()
+        ensemble.error_deviation.copy_(deviations[0])
+        ensemble.variance_deviation.copy_(deviations[1])
+        return {
+            "error_mean": float(means[0]),
+            "error_deviation": float(deviations[0]),
+            "variance_mean": float(means[1]),
+            "variance_deviation": float(deviations[1]),
+        }
+
+    def _batches(self, random: np.random.Generator) -> Iterator[list[int]]:
+        """Endless: every image once an epoch."""
+        waiting: list[int] = []
+        while True:
+            while len(waiting) < self._settings.crops:
+                waiting += random.permutation(len(self._train)).tolist()
+            yield waiting[: self._settings.crops]
+            waiting = waiting[self._settings.crops :]
+
+    def _crops(
+        self, ensemble: Ensemble, numbers: Sequence[int], random: np.random.Generator
+    ) -> tuple[Tensor, Tensor | None]:
+        """Random crops of these images with their borders (B, 3, H, W), and their counted positions (B, h, w)."""
+        images, counted = self._shown(self._train, numbers)
+        stride, (rows, columns) = self._settings.stride, self._settings.crop
+        height, width = (extent(count, ensemble.scale, stride) for count in (rows, columns))
+        grid = None if counted is None else counted.on_grid(stride)
+        crops, counts = [], []
+        for at, image in enumerate(ensemble.bordered(images)):
+            top, left = (int(random.integers(of - own + 1)) for of, own in zip(self._settings.grid, (rows, columns)))
+            y, x = top * stride, left * stride
+            crops.append(image[:, y : y + height, x : x + width])
+            if grid is not None:
+                counts.append(grid[at, top : top + rows, left : left + columns])
+        together = torch.stack(crops).contiguous(memory_format=torch.channels_last)
+        return together, torch.stack(counts).float() if counts else None
+
+    def _all(self, ensemble: Ensemble, images: KeptImages) -> Iterator[tuple[Tensor, Tensor | None]]:
+        """All images with their borders, AT_ONCE at a time, and their counted positions."""
+        for start in range(0, len(images), AT_ONCE):
+            shown, counted = self._shown(images, range(start, min(start + AT_ONCE, len(images))))
+            yield ensemble.bordered(shown), None if counted is None else counted.on_grid(self._settings.stride)
+
+
+class _Moments:
+    """Mean and deviation (C,) of maps (B, C, h, w) over counted positions, in float64."""
+
+    def __init__(self) -> None:
+        self._count, self._total, self._squares = 0, torch.zeros(()), torch.zeros(())
+
+    def add(self, maps: Tensor, counted: Tensor | None) -> None:
+        values = maps.detach().double()
+        if counted is not None:
+            values = values.masked_fill(~counted[:, None], 0)
+        self._count += values[:, 0].numel() if counted is None else int(counted.sum())
+        self._total = self._total + values.sum(dim=(0, 2, 3)).cpu()
+        self._squares = self._squares + values.square().sum(dim=(0, 2, 3)).cpu()
+
+    def result(self) -> tuple[Tensor, Tensor]:
+        """Float32; deviation 1 where constant, or where nothing counts."""
+        mean = self._total / max(self._count, 1)
+        deviation = (self._squares / max(self._count, 1) - mean.square()).clamp_min(0).sqrt()
+        return mean.float(), divisors(mean, deviation).float()
