@@ -15,6 +15,7 @@ LINE_EVERY = 30.0
 """seconds between two lines on one training"""
 _VERBS = {
     "features": "teacher's features",
+    "distillation": "distillation",
     "memory": "memory",
     "folds": "train folds",
     "steps": "train",

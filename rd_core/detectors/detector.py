@@ -52,7 +52,8 @@ class FitProgress:
 
     phase: Literal["features", "distillation", "memory", "folds", "steps", "held out"]
     """the reading of the images or the teacher's pass over them, the steps of a teacher that is learnt, the selection
-    of a memory, the steps of gradient descent of folds, those of the detector, the judging of the normals by models without their parts"""
+    of a memory, the steps of gradient descent of folds, those of the detector, the judging of the normals by models
+    without their parts"""
     done: int
     """images, vectors or steps"""
     total: int

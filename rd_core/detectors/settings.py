@@ -60,7 +60,7 @@ class DetectorSettings(Record):
         del train, early_stop
         return None
 
-    def refuse_unavailable(self) -> None:  # noqa: B027  # most methods need no files of their own
+    def refuse_unavailable(self) -> None:  # most methods need no files of their own
         """Raise ConfigError if files that a fit needs, beside the backbone's weights, are not on this machine."""
 
     @property

@@ -34,7 +34,7 @@ NETWORKS = ("teacher", "standardisation", "bottleneck", "student")
 class BenchmarkProgress:
     """The progress of one network."""
 
-    stage: Literal["features", "memory", "folds", "steps", "held out", "scoring"]
+    stage: Literal["features", "distillation", "memory", "folds", "steps", "held out", "scoring"]
     """a fit's phase (see `rd_core.detectors.detector.FitProgress`), then the test images"""
     done: int
     """images or steps"""

@@ -18,8 +18,9 @@ Phase = Literal[
     "judging",
     "judged",
 ]
-"""phases of a training: its images, the teacher's pass, steps of a teacher that is learnt, memory, steps of its folds,
-its own, held-out scores, calibration, end. A retraining starts with "gathered" images and ends with the comparison with the champion"""
+"""phases of a training: its images, the teacher's pass, steps of a teacher that is learnt, memory, steps of its
+folds, its own, held-out scores, calibration, end. A retraining starts with "gathered" images and ends with the
+comparison with the champion"""
 
 
 class Scored(TypedDict):

@@ -192,7 +192,8 @@ def _refuse_all_ignored(images: Images) -> None:
     if not any(mask is None or _has_counted(mask) for mask in masks):
         raise ConfigError(
             f"the ignored regions of all images leave no {LEAST_COUNTED} x {LEAST_COUNTED} pixels at the network's "
-            "input, so no method could find anything and nothing was trained. Ignore less, or set a larger image_size."
+            "input, so no method could find anything and nothing was trained. Ignore less, or set a larger "
+            "image_size."
         )
 
 

@@ -1,7 +1,7 @@
 """A teacher and its students, and how far they are apart."""
 
-from typing import cast
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -59,9 +59,10 @@ class Ensemble(nn.Module):
 
 
 def error_and_variance(targets: Tensor, predictions: Tensor) -> tuple[Tensor, Tensor]:
-    """Equations 8 and 9 of the paper, (B, h, w), of normalised descriptors (B, d, h, w) and students' predictions
-    (M, B, d, h, w): the squared distance of the ensemble's mean from the target, and the mean squared distance of the
-    students from their mean, which is the mean of their squared norms less that of their mean, without cancellation."""
+    """Regression error and predictive variance (B, h, w) of the paper, from normalised descriptors (B, d, h, w) and
+    the students' predictions (M, B, d, h, w): the squared distance of their mean from the descriptor, and the mean of
+    their squared norms less the squared norm of their mean."""
     mean = predictions.mean(dim=0)
     error = (mean - targets).square().sum(dim=1)
+    # The same as the difference of norms, which would cancel in float32.
     return error, (predictions - mean).square().sum(dim=2).mean(dim=0)

@@ -47,7 +47,8 @@ class Learning:
         called with the loss of each step. Returns the last loss. Raises TrainingDiverged."""
         settings = self._settings
         random = np.random.default_rng((settings.seed, ensemble.scale))
-        optimiser = torch.optim.Adam(ensemble.students.parameters(), RATE, weight_decay=DECAY)
+        weights = [weight for student in ensemble.students for weight in student.parameters()]
+        optimiser = torch.optim.Adam(weights, RATE, weight_decay=DECAY)
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimiser, RATE, total_steps=settings.student_steps + 1, cycle_momentum=False
         )
@@ -57,7 +58,7 @@ class Learning:
             with torch.no_grad():
                 targets = ensemble.targets(padded)
             apart = (ensemble.predictions(padded) - targets).square().sum(dim=2).mean(dim=0)
-            loss = apart.mean() if counted is None else (apart * counted).sum() / counted.sum().clamp_min(1)
+            loss = (apart * counted).sum() / counted.sum().clamp_min(1)
             value = finite(float(loss.detach()), step)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
@@ -95,21 +96,21 @@ class Learning:
 
     def _crops(
         self, ensemble: Ensemble, numbers: Sequence[int], random: np.random.Generator
-    ) -> tuple[Tensor, Tensor | None]:
-        """Random crops of these images with their borders (B, 3, H, W), and their counted positions (B, h, w)."""
+    ) -> tuple[Tensor, Tensor]:
+        """Random crops of these images with their borders (B, 3, H, W), and 1 where a position (B, h, w) counts."""
         images, counted = self._shown(self._train, numbers)
-        stride, (rows, columns) = self._settings.stride, self._settings.crop
+        stride, grid, (rows, columns) = self._settings.stride, self._settings.grid, self._settings.crop
         height, width = (extent(count, ensemble.scale, stride) for count in (rows, columns))
-        grid = None if counted is None else counted.on_grid(stride)
-        crops, counts = [], []
-        for at, image in enumerate(ensemble.bordered(images)):
-            top, left = (int(random.integers(of - own + 1)) for of, own in zip(self._settings.grid, (rows, columns)))
-            y, x = top * stride, left * stride
-            crops.append(image[:, y : y + height, x : x + width])
-            if grid is not None:
-                counts.append(grid[at, top : top + rows, left : left + columns])
-        together = torch.stack(crops).contiguous(memory_format=torch.channels_last)
-        return together, torch.stack(counts).float() if counts else None
+        counts = torch.ones(len(images), *grid, device=images.device)
+        counts = counts if counted is None else counted.on_grid(stride).float()
+        corners = [random.integers((grid[0] - rows + 1, grid[1] - columns + 1)) for _ in numbers]
+        padded = ensemble.bordered(images)
+        crops = [
+            image[:, stride * top : stride * top + height, stride * left : stride * left + width]
+            for image, (top, left) in zip(padded, corners, strict=True)
+        ]
+        own = [one[top : top + rows, left : left + columns] for one, (top, left) in zip(counts, corners, strict=True)]
+        return torch.stack(crops).contiguous(memory_format=torch.channels_last), torch.stack(own)
 
     def _all(self, ensemble: Ensemble, images: KeptImages) -> Iterator[tuple[Tensor, Tensor | None]]:
         """All images with their borders, AT_ONCE at a time, and their counted positions."""

@@ -1,6 +1,7 @@
 """The network of a teacher or a student: of patches one by one, or of all patches of an image in one pass."""
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -20,12 +21,14 @@ class DescriptorNetwork(nn.Module):
         super().__init__()
         self.layers, self.scale, self.stride = tuple(layers), scale, stride
         inputs = (3, *(layer.outputs for layer in layers))
-        self.convolutions = nn.ModuleList(
+        convolutions = [
             nn.Conv2d(before, layer.outputs, layer.side) for before, layer in zip(inputs, layers, strict=False)
-        )
+        ]
+        # A ModuleList tells no type of its items.
+        self.convolutions = cast(Sequence[nn.Conv2d], nn.ModuleList(convolutions))
         for convolution in self.convolutions:
             nn.init.kaiming_normal_(convolution.weight, SLOPE, nonlinearity="leaky_relu")
-            nn.init.zeros_(convolution.bias)
+            nn.init.zeros_(cast(Tensor, convolution.bias))
 
     def forward(self, padded: Tensor) -> Tensor:
         """Descriptors float32 (B, d, h, w) of the patches that begin at every `stride`-th pixel of (B, 3, H, W), a

@@ -41,38 +41,36 @@ def draw(images: KeptImages, count: int, scale: int, random: Random, *, general:
     numbers = np.resize(random.permutation(len(images)), count)
     chosen, rows = np.unique(numbers, return_inverse=True)
     pixels, counted = images.pixels(chosen.tolist()), images.counted(chosen.tolist())
-    pairs = np.empty((2, count, scale, scale, 3), np.uint8)
+    anchors, positives = np.empty((2, count, scale, scale, 3), np.uint8)
     for at, row in enumerate(rows):
         wide = min(images.size) / random.uniform(4, 16) if general else scale * 2 ** random.uniform(-1, 1)
         middle = _middle(images.size, None if counted is None else counted.pixels[row].numpy(), random)
-        anchor, positive = _windows(pixels[row], middle, wide, scale, random)
-        if not general:
-            anchor, positive = _augmented(np.stack([anchor, positive]), random)
+        pair = _windows(pixels[row], middle, wide, scale, random)
+        pair = pair if general else _augmented(pair, random)
         if random.random() < GREY:
-            anchor, positive = (one.mean(axis=2, keepdims=True).repeat(3, axis=2) for one in (anchor, positive))
-        positive = positive * (1 + random.uniform(-LUMINANCE, LUMINANCE)) + random.normal(0, NOISE, positive.shape)
-        pairs[:, at] = np.clip(np.stack([anchor, positive]), 0, 255)
-    return Patches(*pairs, numbers)
+            pair = pair.mean(axis=3, keepdims=True).repeat(3, axis=3)
+        pair[1] = pair[1] * (1 + random.uniform(-LUMINANCE, LUMINANCE)) + random.normal(0, NOISE, pair[1].shape)
+        anchors[at], positives[at] = np.clip(pair, 0, 255)
+    return Patches(anchors, positives, numbers)
 
 
 def _middle(size: tuple[int, int], counted: NDArray[np.bool_] | None, random: Random) -> NDArray[np.int64]:
     """(row, column) of a pixel that counts, if any does."""
-    if counted is None or not counted.any():
-        return random.integers(size)
-    return np.array(divmod(random.choice(np.flatnonzero(counted)), size[1]))
+    places = np.arange(size[0] * size[1]) if counted is None or not counted.any() else np.flatnonzero(counted)
+    return np.array(divmod(random.choice(places), size[1]))
 
 
 def _windows(
     image: NDArray[np.uint8], middle: NDArray[np.int64], wide: float, scale: int, random: Random
-) -> list[NDArray[np.float32]]:
-    """Two square windows, the second slightly moved, within the image, resized to `scale` pixels a side."""
+) -> NDArray[np.float32]:
+    """Two square windows within the image, the second slightly moved: (2, scale, scale, 3), resized."""
     side = int(np.clip(round(wide), 4, min(image.shape[:2])))
     moved = middle + np.rint(random.uniform(-SHIFT, SHIFT, 2) * side).astype(int)
-    windows = []
-    for centre in (middle, moved):
+    windows = np.empty((2, scale, scale, 3), np.float32)
+    for number, centre in enumerate((middle, moved)):
         top, left = np.clip(centre - side // 2, 0, np.array(image.shape[:2]) - side)
         window = np.ascontiguousarray(image[top : top + side, left : left + side])
-        windows.append(resize(window, scale, scale).astype(np.float32))
+        windows[number] = resize(window, scale, scale)
     return windows
 
 

@@ -1,0 +1,82 @@
+"""Losses, error and variance, against plain NumPy loops over the paper's formulas."""
+
+import numpy as np
+import pytest
+import torch
+
+from rd_core.detectors.uninformed_students import losses
+from rd_core.detectors.uninformed_students.ensemble import Ensemble, error_and_variance
+from rd_core.detectors.uninformed_students.learning import _Moments
+from rd_core.detectors.uninformed_students.settings import UninformedStudentsSettings
+
+RANDOM = np.random.default_rng(3)
+
+
+def tensor(*shape: int) -> torch.Tensor:
+    return torch.from_numpy(RANDOM.normal(0, 2, shape).astype(np.float32))
+
+
+def test_distillation_is_the_mean_squared_norm() -> None:
+    decoded, targets = tensor(6, 7), tensor(6, 7)
+    expected = np.mean([((a - b) ** 2).sum() for a, b in zip(decoded.numpy(), targets.numpy(), strict=True)])
+    assert float(losses.distillation(decoded, targets)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_triplet_loss_takes_the_nearer_negative_and_leaves_out_what_is_no_triplet() -> None:
+    anchors, positives, negatives = tensor(8, 3), tensor(8, 3), tensor(8, 3)
+    valid = torch.tensor([True, True, False, True, True, False, True, True])
+    each = []
+    for a, p, n, counts in zip(*(x.numpy() for x in (anchors, positives, negatives, valid)), strict=True):
+        near, far = ((a - p) ** 2).sum(), min(((a - n) ** 2).sum(), ((p - n) ** 2).sum())
+        if counts:
+            each.append(max(0, 10 + near - far))
+    assert 0 in each and max(each) > 0, "both sides of the hinge"
+    assert float(losses.triplet(anchors, positives, negatives, valid)) == pytest.approx(np.mean(each), rel=1e-5)
+    assert float(losses.triplet(anchors, positives, negatives, valid & False)) == 0
+
+
+def test_compactness_sums_the_squared_correlations_of_different_components() -> None:
+    descriptors = tensor(12, 5)
+    descriptors[:, 4] = -descriptors[:, 0]
+    correlation = np.corrcoef(descriptors.numpy(), rowvar=False)
+    expected = sum(correlation[i, j] ** 2 for i in range(5) for j in range(5) if i != j)
+    assert float(losses.compactness(descriptors)) == pytest.approx(expected, rel=1e-4)
+    assert expected > 2, "components of opposite sign are redundant too"
+    assert np.isfinite(float(losses.compactness(torch.ones(4, 3))))
+
+
+def test_error_and_variance_are_those_of_the_paper() -> None:
+    targets, predictions = tensor(2, 5, 3, 4), tensor(3, 2, 5, 3, 4)
+    error, variance = (found.numpy() for found in error_and_variance(targets, predictions))
+    for b, r, c in np.ndindex(2, 3, 4):
+        students, teacher = predictions[:, b, :, r, c].double().numpy(), targets[b, :, r, c].double().numpy()
+        mean = students.mean(axis=0)
+        assert error[b, r, c] == pytest.approx(((mean - teacher) ** 2).sum(), rel=1e-4)
+        expected = np.mean([(one**2).sum() for one in students]) - (mean**2).sum()
+        assert variance[b, r, c] == pytest.approx(expected, rel=1e-3)
+    assert not error_and_variance(targets, targets[None])[1].any()
+
+
+def test_the_map_is_the_papers_but_for_a_constant() -> None:
+    ensemble = Ensemble(UninformedStudentsSettings(width=2, descriptors=5), 33)
+    ensemble.error_deviation.fill_(3)
+    ensemble.variance_deviation.fill_(0.5)
+    targets, predictions = tensor(2, 5, 3, 4), tensor(3, 2, 5, 3, 4)
+    error, variance = error_and_variance(targets, predictions)
+    papers = (error - 7) / 3 + (variance - 2) / 0.5
+    torch.testing.assert_close(ensemble.distances(targets, predictions), papers + 7 / 3 + 2 / 0.5)
+
+
+def test_moments_are_those_of_the_counted_positions() -> None:
+    maps, counted = tensor(4, 3, 5, 6) + 100, torch.from_numpy(RANDOM.random((4, 5, 6)) < 0.4)
+    maps[:, 1] = 7.5
+    moments, nothing = _Moments(), _Moments()
+    for some in (slice(0, 1), slice(1, 4)):
+        moments.add(maps[some].masked_fill(~counted[some, None], 1e6), counted[some])
+    mean, deviation = moments.result()
+    values = maps.permute(1, 0, 2, 3)[:, counted].double().numpy()
+    np.testing.assert_allclose(mean, values.mean(axis=1), rtol=1e-6)
+    np.testing.assert_allclose(deviation[[0, 2]], values[[0, 2]].std(axis=1), rtol=1e-5)
+    assert deviation[1] == 1, "a constant is not divided by its rounding"
+    nothing.add(maps, counted & False)
+    assert torch.equal(nothing.result()[1], torch.ones(3))

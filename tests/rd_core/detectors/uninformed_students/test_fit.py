@@ -1,0 +1,190 @@
+"""What teachers and students learn from: patches, general images, normals."""
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from rd_core.detectors import checkpoint
+from rd_core.detectors.detector import FitProgress, FitRun, Normals
+from rd_core.detectors.training import Fitted, train
+from rd_core.detectors.uninformed_students import general_images
+from rd_core.detectors.uninformed_students.detector import UninformedStudents
+from rd_core.detectors.uninformed_students.general_images import GeneralImages
+from rd_core.detectors.uninformed_students.kept_images import KeptImages
+from rd_core.detectors.uninformed_students.patches import draw
+from rd_core.detectors.uninformed_students.settings import UninformedStudentsSettings
+from rd_core.errors import ConfigError
+from rd_core.pictures.counted_pixels import CountedPixels
+from tests.rd_core.detectors.partly_ignored import PartlyIgnoredImages
+from tests.rd_core.detectors.test_contract import small
+from tests.rd_core.striped_images import SIZE, textured
+
+NORMALS = Normals(textured(6), textured(2, seed=1))
+
+
+def kept(images: object, size: tuple[int, int] = (SIZE, SIZE), most: int = 2**30) -> KeptImages:
+    return KeptImages(images, size, most, lambda: None)  # type: ignore[arg-type]  # arrays are images
+
+
+def settings(**changes: object) -> UninformedStudentsSettings:
+    found = replace(small("uninformed_students"), teacher_steps=2, student_steps=2, **changes)  # type: ignore[arg-type]
+    assert isinstance(found, UninformedStudentsSettings)
+    return found
+
+
+def put(folder: Path, count: int) -> Path:
+    for number, pixels in enumerate(textured(count, 50, 70, seed=8)):
+        (folder / f"{number % 2}").mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(folder / f"{number % 2}" / f"{number}.{'png' if number % 3 else 'JPG'}")
+    return folder
+
+
+@pytest.mark.parametrize("general", [True, False])
+def test_patches_show_one_place_twice_and_the_negatives_another_image(general: bool) -> None:
+    """Each image has a grey level of its own, which a colour change moves alike for anchor and positive."""
+    images = np.repeat(np.linspace(40, 200, 5).astype(np.uint8), SIZE * SIZE * 3).reshape(5, SIZE, SIZE, 3)
+    images = images + textured(5).astype(np.uint8) // 16
+    drawn = draw(kept(images), 20, 17, np.random.default_rng(0), general=general)
+    assert drawn.anchors.shape == drawn.positives.shape == (20, 17, 17, 3) and drawn.anchors.dtype == np.uint8
+    assert np.array_equal(np.bincount(drawn.numbers), [4] * 5)
+    assert (drawn.numbers != np.roll(drawn.numbers, 1)).all()
+    levels = drawn.anchors.mean(axis=(1, 2, 3)), drawn.positives.mean(axis=(1, 2, 3))
+    assert (np.abs(levels[1] / levels[0] - 1) < 0.25)[levels[0] > 20].all() and not np.array_equal(*levels)
+    again = draw(kept(images), 20, 17, np.random.default_rng(0), general=general)
+    assert all(np.array_equal(*pair) for pair in zip(drawn, again, strict=True))
+
+
+def test_no_patch_has_an_ignored_middle_or_shows_what_is_ignored() -> None:
+    mask = np.zeros((SIZE, SIZE), np.bool_)
+    mask[30:40, 20:50] = True
+    changed = textured(3)
+    changed[:, ~mask] = np.random.default_rng(1).integers(0, 256, changed[:, ~mask].shape, np.uint8)
+    one, other = (
+        draw(kept(PartlyIgnoredImages(images, [mask])), 30, 17, np.random.default_rng(2), general=True)
+        for images in (textured(3), changed)
+    )
+    assert np.array_equal(one.anchors, other.anchors) and np.array_equal(one.positives, other.positives)
+    assert (one.anchors[:, 6:11, 6:11].std(axis=(1, 2, 3)) > 3).all(), "stripes, not the fill"
+
+
+def test_images_that_disk_does_not_hold_are_read_at_every_use() -> None:
+    masks = PartlyIgnoredImages(textured(4, 40, 40), [None, np.eye(SIZE, dtype=np.bool_)])
+    one, other = kept(masks), kept(masks, most=1000)
+    assert np.array_equal(one.pixels([3, 1]), other.pixels([3, 1])) and one.pixels([0]).shape == (1, SIZE, SIZE, 3)
+    counted = one.counted([0, 1])
+    assert counted is not None and counted.pixels[0].all() and int(counted.pixels[1].sum()) == SIZE
+
+
+def test_general_images_are_told_apart_by_their_bytes_and_unreadable_ones_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = put(tmp_path / "nature", 5)
+    (folder / "broken.png").write_bytes(b"\x89PNG nothing")
+    files = UninformedStudentsSettings(general_images=str(folder)).general_files()
+    images = GeneralImages(folder, files, seed=0)
+    assert len(images) == 5 and images[0].shape == (512, 512, 3)
+    figures = images.figures
+    assert figures["files"] == 6 and figures["unreadable"] == 1 and figures["learnt_from"] == 5
+    digest = hashlib.sha256()
+    for path in files:
+        digest.update(
+            path.relative_to(folder).as_posix().encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest()
+        )
+    assert figures["sha256"] == digest.hexdigest()
+    monkeypatch.setattr(general_images, "MOST", 3)
+    assert GeneralImages(folder, files, seed=0).figures["sha256"] != figures["sha256"]
+    with pytest.raises(ConfigError, match=r"1 of 2 images .* can be read"):
+        GeneralImages(folder, [files[0], folder / "broken.png"], seed=0)
+
+
+@pytest.mark.parametrize("inside", ["missing", "empty", "one"])
+def test_a_folder_without_images_is_refused_before_any_work(tmp_path: Path, inside: str) -> None:
+    folder = tmp_path / inside
+    if inside != "missing":
+        put(folder, int(inside == "one"))
+        folder.mkdir(exist_ok=True)
+    reports: list[FitProgress] = []
+    with pytest.raises(ConfigError, match=r"holds fewer than two images.*teachers then learn from the normals"):
+        train("uninformed_students", settings(general_images=str(folder)), NORMALS, FitRun(reports.append))
+    assert not reports
+
+
+def fitted(**changes: object) -> Fitted:
+    return train("uninformed_students", settings(**changes), NORMALS)
+
+
+def test_the_report_says_what_the_teachers_learnt_from(tmp_path: Path) -> None:
+    own, general = fitted(), fitted(general_images=str(put(tmp_path / "nature", 4)))
+    assert own.report.figures["teachers_learnt_from"] == "the normals, strongly augmented"
+    assert "no general_images were given" in own.report.summary
+    source = general.report.figures["teachers_learnt_from"]
+    assert source["learnt_from"] == 4 and len(source["sha256"]) == 64
+    networks = [one.detector.ensembles[0].teacher.state_dict() for one in (own, general)]
+    assert not torch.equal(networks[0]["convolutions.0.weight"], networks[1]["convolutions.0.weight"])
+    loaded = checkpoint.from_bytes(checkpoint.to_bytes(general.detector))
+    (tmp_path / "nature").rename(tmp_path / "gone")
+    assert np.array_equal(loaded.score(NORMALS.train).maps, general.detector.score(NORMALS.train).maps)
+
+
+def test_students_come_nearer_to_the_teacher_and_the_teacher_to_the_backbone() -> None:
+    losses: dict[str, list[float]] = {"distillation": [], "steps": []}
+
+    def note(progress: FitProgress) -> None:
+        if progress.loss is not None:
+            losses[progress.phase].append(progress.loss)
+
+    train("uninformed_students", replace(settings(), teacher_steps=20, student_steps=30), NORMALS, FitRun(note))
+    for name, found in losses.items():
+        assert np.mean(found[-5:]) < 0.9 * np.mean(found[:5]), name
+
+
+def test_a_fits_moments_are_those_of_the_normals_it_saw() -> None:
+    detector = fitted().detector
+    assert isinstance(detector, UninformedStudents)
+    (ensemble,) = detector.ensembles
+    with torch.no_grad():
+        train_targets, held_out = (
+            ensemble.targets(ensemble.bordered(detector.shown(torch.from_numpy(images), None)))
+            for images in (NORMALS.train, NORMALS.early_stop)
+        )
+        padded = ensemble.bordered(detector.shown(torch.from_numpy(NORMALS.early_stop), None))
+        distances = ensemble.distances(held_out, ensemble.predictions(padded))
+    np.testing.assert_allclose(train_targets.mean(dim=(0, 2, 3)), 0, atol=1e-4)
+    np.testing.assert_allclose(train_targets.std(dim=(0, 2, 3)), 1, rtol=1e-3)
+    assert 0.5 < float(distances.std()) < 3, "two summands of deviation 1"
+
+
+def test_all_early_stop_pixels_may_be_ignored() -> None:
+    nothing = PartlyIgnoredImages(NORMALS.early_stop, [np.zeros((SIZE, SIZE), np.bool_)])
+    detector = train("uninformed_students", settings(), Normals(NORMALS.train, nothing)).detector
+    assert np.isfinite(detector.score(NORMALS.train).maps).all()
+
+
+def test_no_distance_of_an_ignored_position_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither in the map beside it, nor in the feature distance."""
+    detector, mask = fitted().detector, np.ones((2, SIZE, SIZE), np.bool_)
+    mask[:, :, 32:] = False
+    images = textured(2, seed=4)
+    expected = detector.score(images, mask)
+    ignored = ~CountedPixels(torch.from_numpy(mask)).on_grid(4)[0]
+    (ensemble,) = detector.ensembles
+    usual = ensemble.targets
+
+    def far(padded: torch.Tensor) -> torch.Tensor:
+        return usual(padded).masked_fill(ignored, 99.0)
+
+    monkeypatch.setattr(ensemble, "targets", far)
+    for one, other in zip(detector.score(images, mask), expected, strict=True):
+        assert np.array_equal(one, other)
+
+
+def test_two_scales_make_one_map() -> None:
+    detector = train("uninformed_students", settings(scales=(65, 17), stride=8, students=1), NORMALS).detector
+    found = detector.score(NORMALS.train[:2])
+    assert found.maps.shape == (2, SIZE // 4, SIZE // 4) and found.maps.min() > 0
+    assert "65 and 17 pixels" in detector.map_values and [one.scale for one in detector.ensembles] == [65, 17]
