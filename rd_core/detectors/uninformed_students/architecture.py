@@ -71,6 +71,15 @@ def multiplications(layers: Sequence[Layer], height: int, width: int, stride: in
     return total
 
 
+def seen_by(layers: Sequence[Layer]) -> int:
+    """Pixels a side, from the first, that decide a descriptor: 17, 32 and 60 for the scales, because poolings of odd
+    sides drop the last row and column."""
+    side = 1
+    for layer in reversed(layers):
+        side = (2 * side if layer.pool else side) + layer.side - 1
+    return side
+
+
 def extent(positions: int, scale: int, stride: int) -> int:
     """Pixels that so many positions in a row see."""
     return (positions - 1) * stride + scale

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from rd_core.detectors.uninformed_students.architecture import layers_of
-from rd_core.detectors.uninformed_students.network import DescriptorNetwork, bordered
+from rd_core.detectors.uninformed_students.network import DescriptorNetwork
 from rd_core.detectors.uninformed_students.settings import UninformedStudentsSettings
 from rd_core.kernels.precision import networks_in
 
@@ -26,7 +26,7 @@ class Ensemble(nn.Module):
 
     def __init__(self, settings: UninformedStudentsSettings, scale: int) -> None:
         super().__init__()
-        self.scale, self._stride, self._precision = scale, settings.stride, settings.precision
+        self.scale, self._precision = scale, settings.precision
         layers = layers_of(scale, settings.width, settings.descriptors)
         self.teacher, *students = (
             DescriptorNetwork(layers, scale, settings.stride) for _ in range(1 + settings.students)
@@ -38,8 +38,8 @@ class Ensemble(nn.Module):
         self.register_buffer("variance_deviation", torch.ones(()))
 
     def bordered(self, images: Tensor) -> Tensor:
-        """See `network.bordered`."""
-        return bordered(images, self.scale, self._stride)
+        """See `DescriptorNetwork.bordered`."""
+        return self.teacher.bordered(images)
 
     def targets(self, padded: Tensor) -> Tensor:
         """The teacher's normalised descriptors (B, d, h, w), from images with borders (B, 3, H, W)."""

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rd_core.detectors.uninformed_students.architecture import Layer, Step, extent, steps_of
+from rd_core.detectors.uninformed_students.architecture import Layer, Step, extent, seen_by, steps_of
 
 SLOPE = 5e-3
 """of the leaky ReLUs"""
@@ -36,6 +36,14 @@ class DescriptorNetwork(nn.Module):
         rows, columns = ((side - self.scale) // self.stride + 1 for side in padded.shape[2:])
         return self._run(padded, steps_of(self.layers, self.stride))[:, :, :rows, :columns].float()
 
+    def bordered(self, images: Tensor) -> Tensor:
+        """Images (B, 3, H, W) with mirrored borders, for `forward`: what position (i, j) sees is centred on the point
+        (i + 1/2, j + 1/2) * stride, in pixels."""
+        before, sides = seen_by(self.layers) // 2 - self.stride // 2, []
+        for length in (images.shape[3], images.shape[2]):
+            sides += [before, extent(length // self.stride, self.scale, self.stride) - length - before]
+        return F.pad(images, sides, mode="reflect")
+
     def of_patches(self, patches: Tensor) -> Tensor:
         """Descriptors float32 (B, d) of (B, 3, scale, scale): the paper's network, with all its poolings."""
         return self._run(patches, steps_of(self.layers, self.scale)).flatten(1).float()
@@ -57,13 +65,3 @@ def _maxima(x: Tensor, apart: int) -> Tensor:
     """Maxima of 2 x 2 values that lie `apart`, at every position (OpenVINO has no dilated pooling)."""
     x = torch.maximum(x[:, :, apart:], x[:, :, :-apart])
     return torch.maximum(x[:, :, :, apart:], x[:, :, :, :-apart])
-
-
-def bordered(images: Tensor, scale: int, stride: int) -> Tensor:
-    """Images (B, 3, H, W) with mirrored borders, so that position (i, j) of the dense pass has the patch whose centre
-    is pixel (i + 1/2, j + 1/2) * stride."""
-    sides = []
-    for length in (images.shape[3], images.shape[2]):
-        before = scale // 2 - stride // 2
-        sides += [before, extent(length // stride, scale, stride) - length - before]
-    return F.pad(images, sides, mode="reflect")

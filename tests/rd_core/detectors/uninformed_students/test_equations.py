@@ -23,7 +23,8 @@ def test_distillation_is_the_mean_squared_norm() -> None:
 
 
 def test_the_triplet_loss_takes_the_nearer_negative_and_leaves_out_what_is_no_triplet() -> None:
-    anchors, positives, negatives = tensor(8, 3), tensor(8, 3), tensor(8, 3)
+    anchors, positives, negatives = tensor(8, 3), tensor(8, 3), 3 * tensor(8, 3)
+    negatives[0], negatives[3] = anchors[0], positives[3]
     valid = torch.tensor([True, True, False, True, True, False, True, True])
     each = []
     for a, p, n, counts in zip(*(x.numpy() for x in (anchors, positives, negatives, valid)), strict=True):

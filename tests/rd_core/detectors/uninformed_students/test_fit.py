@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,8 @@ from rd_core.detectors.uninformed_students.general_images import GeneralImages
 from rd_core.detectors.uninformed_students.kept_images import KeptImages
 from rd_core.detectors.uninformed_students.patches import draw
 from rd_core.detectors.uninformed_students.settings import UninformedStudentsSettings
+from rd_core.engines.choice import OPENVINO, engine_here
+from rd_core.engines.engine import computed_by
 from rd_core.errors import ConfigError
 from rd_core.pictures.counted_pixels import CountedPixels
 from tests.rd_core.detectors.partly_ignored import PartlyIgnoredImages
@@ -69,7 +72,7 @@ def test_no_patch_has_an_ignored_middle_or_shows_what_is_ignored() -> None:
         for images in (textured(3), changed)
     )
     assert np.array_equal(one.anchors, other.anchors) and np.array_equal(one.positives, other.positives)
-    assert (one.anchors[:, 6:11, 6:11].std(axis=(1, 2, 3)) > 3).all(), "stripes, not the fill"
+    assert (one.anchors[:, 6:11, 6:11].std(axis=(1, 2, 3)) > 1).all(), "stripes, not the fill"
 
 
 def test_images_that_disk_does_not_hold_are_read_at_every_use() -> None:
@@ -131,16 +134,15 @@ def test_the_report_says_what_the_teachers_learnt_from(tmp_path: Path) -> None:
     assert np.array_equal(loaded.score(NORMALS.train).maps, general.detector.score(NORMALS.train).maps)
 
 
-def test_students_come_nearer_to_the_teacher_and_the_teacher_to_the_backbone() -> None:
-    losses: dict[str, list[float]] = {"distillation": [], "steps": []}
+def test_students_come_nearer_to_the_teacher() -> None:
+    losses: list[float] = []
 
     def note(progress: FitProgress) -> None:
-        if progress.loss is not None:
-            losses[progress.phase].append(progress.loss)
+        if progress.phase == "steps" and progress.loss is not None:
+            losses.append(progress.loss)
 
-    train("uninformed_students", replace(settings(), teacher_steps=20, student_steps=30), NORMALS, FitRun(note))
-    for name, found in losses.items():
-        assert np.mean(found[-5:]) < 0.9 * np.mean(found[:5]), name
+    train("uninformed_students", replace(settings(), student_steps=30), NORMALS, FitRun(note))
+    assert np.mean(losses[-5:]) < 0.9 * np.mean(losses[:5])
 
 
 def test_a_fits_moments_are_those_of_the_normals_it_saw() -> None:
@@ -176,11 +178,23 @@ def test_no_distance_of_an_ignored_position_counts(monkeypatch: pytest.MonkeyPat
     usual = ensemble.targets
 
     def far(padded: torch.Tensor) -> torch.Tensor:
-        return usual(padded).masked_fill(ignored, 99.0)
+        return usual(padded).clone().masked_fill_(ignored, 99.0)  # in the same order in memory
 
     monkeypatch.setattr(ensemble, "targets", far)
     for one, other in zip(detector.score(images, mask), expected, strict=True):
         assert np.array_equal(one, other)
+
+
+@pytest.mark.skipif(find_spec("openvino") is None, reason="the extra is not installed")
+def test_openvino_computes_what_torch_does() -> None:
+    """With dilated layers, and ignored pixels."""
+    many = settings(scales=(33, 65), image_width=96)
+    detector = UninformedStudents.build(many, pretrained=False).eval().ready()
+    images, counted = textured(3, SIZE, 96), np.ones((3, SIZE, 96), np.bool_)
+    counted[0, :40, 30:] = False
+    other = computed_by(engine_here(OPENVINO), detector, ignoring=True)
+    for theirs, ours in zip(other.score(images, counted), detector.score(images, counted), strict=True):
+        assert np.abs(theirs - ours).max() <= 1e-4 * np.abs(ours).max() and ours.any()
 
 
 def test_two_scales_make_one_map() -> None:
