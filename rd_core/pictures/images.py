@@ -28,6 +28,20 @@ class PartlyIgnored(Protocol):
         """The pixels of an image that count, bool (H, W) of the detector's size; None: all. Quick, asked often."""
 
 
+@runtime_checkable
+class CutOut(Protocol):
+    """Images that are parts of larger pictures, such as crops."""
+
+    @property
+    def pictures(self) -> int:
+        """Number of those pictures."""
+
+
+def pictures_in(images: Images) -> int:
+    """Number of the pictures that these images are, or are cut out of."""
+    return images.pictures if isinstance(images, CutOut) else len(images)
+
+
 def counted_of(images: Images, index: int) -> NDArray[np.bool_] | None:
     """The pixels that count of the image with this index; None: all, as of images that are not PartlyIgnored."""
     return images.counted(index) if isinstance(images, PartlyIgnored) else None

@@ -48,6 +48,11 @@ class RandomCrops:
     def __len__(self) -> int:
         return len(self.places)
 
+    @property
+    def pictures(self) -> int:
+        """See `rd_core.pictures.images.CutOut`."""
+        return len(self._pictures)
+
     def __getitem__(self, index: int) -> NDArray[np.uint8]:
         if not 0 <= index < len(self):
             raise IndexError(f"index {index} is out of range: there are {len(self)} crops")

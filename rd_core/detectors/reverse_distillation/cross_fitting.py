@@ -27,7 +27,7 @@ from rd_core.detectors.reverse_distillation.settings import ReverseDistillationS
 from rd_core.errors import TooFewNormals
 from rd_core.features.cache import ChosenFeatures, FeatureSource
 from rd_core.maps.micro_batch import AnomalyMaps
-from rd_core.pictures.images import Images, JoinedImages, SomeImages, counted_in
+from rd_core.pictures.images import Images, JoinedImages, SomeImages, counted_in, pictures_in
 from rd_core.pictures.preprocessing import resize
 from rd_core.pictures.read_ahead import read_ahead
 
@@ -69,7 +69,7 @@ class CrossFitting:
         self.count = int(self.fold_of.max()) + 1
         self._judged_by = np.array([fold.get(part, self.count) for part in cross.judged_parts])
         """(m,) the fold whose model judges each image to judge; `count`: that of the early-stop images"""
-        few = train < fresh.settings.training.mirrored_below
+        few = pictures_in(normals.train) < fresh.settings.training.mirrored_below
         self.mirrored = [few and self._may_be_mirrored(fold) for fold in range(self.count)]
         """whether each fold is trained on mirrored images too"""
         self._judges: list[TeacherAndStudent] = []

@@ -53,8 +53,9 @@ class TrainingSettings(Record):
     clean_share: float = 0.25
     """share of a batch shown without synthetic defects"""
     mirrored_below: int = 150
-    """with fewer training normals, mirrored ones are added if held-out normals allow it (see
-    `rd_core.detectors.reverse_distillation.mirroring`). 0: never, as where a mirrored part is a defect"""
+    """with fewer training normals, of crops with fewer images that they are cut from, mirrored ones are added if
+    held-out normals allow it (see `rd_core.detectors.reverse_distillation.mirroring`). 0: never, as where a mirrored
+    part is a defect"""
     validate_every: int = 50
     """steps between two validations on the early-stop normals"""
     patience: int | None = 5

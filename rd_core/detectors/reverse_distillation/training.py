@@ -20,7 +20,7 @@ from rd_core.detectors.reverse_distillation.moments import fit_moments
 from rd_core.detectors.reverse_distillation.settings import ReverseDistillationSettings
 from rd_core.features.cache import CachedFeatures
 from rd_core.files.training_state import Resumption, TrainingState, settings_of
-from rd_core.pictures.images import Images
+from rd_core.pictures.images import Images, pictures_in
 from rd_core.pictures.synthetic_defects import SyntheticDefectImages
 
 
@@ -36,7 +36,7 @@ def fit(model: TeacherAndStudent, normals: Normals, run: FitRun) -> FitReport:
     described["cross"] = run.cross is not None
     resumption = run.resumption
     state = TrainingState.from_bytes(resumption.state, described) if resumption and resumption.state else None
-    few = len(normals.train) < settings.training.mirrored_below
+    few = pictures_in(normals.train) < settings.training.mirrored_below
     mirrored = few and may_be_mirrored(model, normals.train, normals.early_stop, settings.seed)
     folds = CrossFitting(model, normals, run.cross, run.report) if run.cross else None
     with ExitStack() as resources:

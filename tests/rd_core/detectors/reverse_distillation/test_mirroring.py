@@ -14,6 +14,8 @@ from rd_core.detectors.reverse_distillation.mirroring import MIRRORINGS, WithMir
 from rd_core.detectors.reverse_distillation.settings import ReverseDistillationSettings
 from rd_core.pictures.preprocessing import resize
 from rd_core.pictures.synthetic_defects import SyntheticDefectImages
+from rd_core.pictures.tile_images import RandomCrops
+from rd_core.pictures.tiling import Tiling
 from tests.rd_core.small_trainings import fit, small
 from tests.rd_core.striped_images import SIZE, textured
 
@@ -130,6 +132,14 @@ def test_few_normals_are_trained_on_mirrored_if_they_may_be(
     assert images == (32 if mirrored else 16)
     assert early_stop == 6
     assert copies == settings.training.synthetic_copies(16) * 16  # in all, mirrored or not
+
+
+@pytest.mark.parametrize(("most", "mirrored"), [(4, False), (5, True)])
+def test_crops_are_as_few_as_the_images_that_they_show(most: int, mirrored: bool) -> None:
+    tiling = Tiling(2 * SIZE, 2 * SIZE, SIZE, 0)
+    train, held_out = (RandomCrops(noise(count, count, 2 * SIZE), tiling, 4, seed=count) for count in (4, 2))
+    fitted = fit(small(steps=2, batch_size=4, mirrored_below=most, pseudo_anomalies=0), train, held_out)
+    assert fitted.report.figures["mirrored"] is mirrored
 
 
 def test_to_look_whether_normals_may_be_mirrored_changes_no_training(
