@@ -35,17 +35,20 @@ from flows.training import training_request
 from rd_core.calibration.threshold import REVIEW, triage
 from rd_core.detectors.registry import METHODS
 from rd_core.maps.enlargement import enlarged
+from rd_core.maps.micro_batch import AnomalyMaps
 from rd_core.metrics.aupro import aupro
 from rd_core.metrics.decisions import decisions_at
 from rd_core.metrics.image_metrics import image_auroc, image_average_precision
 from rd_core.metrics.pixel_metrics import pixel_auroc
 from rd_core.metrics.pixel_tables import PixelTables
 from rd_core.pictures.image_view import ImageView
+from rd_core.pictures.images import stacked_masks
 from storage.filesystem import open_store
 from storage.models import models
 from tasks.importing.folder_masks import marked_by
 from tasks.importing.image_folder import FolderImage, is_category_folder
 from tasks.training.fit_model import fit_model
+from tasks.worker.preprocessing import SeenPicture
 from tasks.worker.scorer import Scorer, warm_scorer
 
 SECONDS = 1800
@@ -76,6 +79,7 @@ class Judged:
     """The reporting half of a folder's test/, and what the trained model says of it."""
 
     images: Sequence[FolderImage]
+    seen: Sequence[SeenPicture]
     scores: NDArray[np.float64]
     maps: NDArray[np.float16]
     """at the view's size"""
@@ -184,14 +188,20 @@ def _measure(run: Run) -> tuple[dict[str, dict[str, float]], dict[str, list[floa
 
 
 def _judge(scorer: Scorer, images: Sequence[FolderImage]) -> Judged:
-    pictures = [scorer.image_format.prepare(one.path.read_bytes())[0] for one in images]
-    scorer.model.score(np.stack(pictures[:BATCH]))  # memory and kernels
+    seen = [scorer.image_format.prepare(one.path.read_bytes()) for one in images]
+
+    def found_in(some: Sequence[SeenPicture]) -> AnomalyMaps:
+        return scorer.model.score(
+            np.stack([one.pixels for one in some]), stacked_masks([one.counted for one in some])
+        )
+
+    found_in(seen[:BATCH])  # memory and kernels
     wall, cpu = time.perf_counter(), time.process_time()
-    found = [scorer.model.score(np.stack(pictures[i : i + BATCH])) for i in range(0, len(pictures), BATCH)]
+    found = [found_in(seen[i : i + BATCH]) for i in range(0, len(seen), BATCH)]
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     scores = np.concatenate([one.scores for one in found]).astype(np.float64)
     maps = enlarged(np.concatenate([one.as_float16() for one in found]), scorer.image_format.view.size)
-    return Judged(images, scores, maps, wall, cpu)
+    return Judged(images, seen, scores, maps, wall, cpu)
 
 
 def _quality(scorer: Scorer, judged: Judged) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
@@ -199,8 +209,9 @@ def _quality(scorer: Scorer, judged: Judged) -> tuple[dict[str, float], dict[str
     scores, anomalous = judged.scores, judged.is_anomalous
     decided = decisions_at(float(scorer.threshold), scores, anomalous)
     view = scorer.image_format.view
-    masks = [mask_of(one.masks, view) for one in judged.images]
-    tables = PixelTables.of(judged.maps, masks, [bool(one) for one in anomalous])
+    masks = [mask_of(one.masks, view, seen) for one, seen in zip(judged.images, judged.seen, strict=True)]
+    counted = [seen.counted for seen in judged.seen]
+    tables = PixelTables.of(judged.maps, masks, [bool(one) for one in anomalous], counted)
     has_masks = any(mask is not None for mask in masks)
     kinds = sorted({one.kind for one in judged.images if one.kind})
     is_kind = {kind: np.array([one.kind == kind for one in judged.images]) for kind in kinds}
@@ -232,11 +243,19 @@ def _rounded(scores: NDArray[np.floating]) -> list[float]:
     return [float(f"{score:.6g}") for score in scores]
 
 
-def mask_of(files: Sequence[Path], view: ImageView) -> NDArray[np.bool_] | None:
-    """What the mask files mark, bool (H, W) at the view's size; None where they mark nothing."""
+def mask_of(files: Sequence[Path], view: ImageView, seen: SeenPicture | None = None) -> NDArray[np.bool_] | None:
+    """What the mask files mark, bool (H, W) at the view's size; None where they mark nothing that counts.
+
+    seen: the image in this view; None: all of it is seen and counts."""
     mask = marked_by(files)
-    # An empty one does not say where the defect is.
-    return view.mask_on_map(mask, view.size) if mask is not None and mask.any() else None
+    if mask is None:
+        return None
+    if seen is None:
+        on_view = view.mask_on_map(mask, view.size)
+    else:
+        on_view = view.mask_on_map(mask, view.size, seen.size, seen.offset)
+    counted = on_view if seen is None or seen.counted is None else on_view & seen.counted
+    return on_view if counted.any() else None
 
 
 def _peak(*, restart: bool = False) -> float:

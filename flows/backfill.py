@@ -235,7 +235,7 @@ def _days(grid: Grid, pinned: Mapping[str, PinnedModel], *, oldest_first: bool) 
 def _seconds(days: Mapping[date, Sequence[Cell]], pinned: Mapping[str, PinnedModel]) -> float:
     """Estimated seconds of one core to score them."""
     cells = ((cell.to_do, pinned[cell.category]) for cells in days.values() for cell in cells)
-    return sum(seconds_to_score(images, *model.image_size) for images, model in cells)
+    return sum(seconds_to_score(images, model.pixels) for images, model in cells)
 
 
 def _images_to_do(days: Mapping[date, Sequence[Cell]]) -> dict[str, int | None]:

@@ -34,7 +34,7 @@ from tasks.night.pin_champion import PinnedModel, pin_champion
 EVENT = "inspection.drift"
 SECONDS_A_MODEL = 0.2
 """seconds of one core to assess a month of scores"""
-SECONDS_TO_REPLAY = seconds_to_score(GOLDEN_IMAGES, 256, 256)
+SECONDS_TO_REPLAY = seconds_to_score(GOLDEN_IMAGES, 256 * 256)
 """of one core, with a model of images of a usual size"""
 
 

@@ -247,7 +247,7 @@ def _no_champion(settings: Settings, category: str) -> CategoryOutcome:
 def seconds_of_plans(plans: Sequence[PartitionPlan]) -> float:
     """Estimated seconds of one core to score the plans."""
     todo = ((plan.plan.images, plan.job.model) for plan in plans if plan.plan)
-    return sum(seconds_to_score(images, *model.image_size) for images, model in todo)
+    return sum(seconds_to_score(images, model.pixels) for images, model in todo)
 
 
 def flow_run_groups(plans: list[PartitionPlan]) -> Iterator[list[PartitionPlan]]:

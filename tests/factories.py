@@ -117,7 +117,7 @@ def pinned(category: str, version: str = "v1", library: str = "torch") -> Pinned
     """What `pin_champion` finds of `put_model`'s version."""
     threshold, maps = calibrate(np.array(CALIBRATION), 0.05).value, made_up_card(side=SIZE).maps
     return PinnedModel(
-        category, version, PREPROCESSING_VERSION, (SIZE, SIZE), maps, threshold, threshold, 0.05, False, library
+        category, version, PREPROCESSING_VERSION, SIZE * SIZE, maps, threshold, threshold, 0.05, False, library
     )
 
 

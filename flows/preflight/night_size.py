@@ -7,6 +7,9 @@ from functools import partial
 from itertools import islice
 
 from flows.settings import Settings
+from rd_core.errors import ConfigError
+from rd_core.pictures.image_view import ImageView
+from rd_core.pictures.tiling import pixels_seen
 from storage.errors import StorageError
 from storage.filesystem import open_store
 from storage.images import list_images
@@ -23,9 +26,9 @@ _THREADS = 16
 """requests at once"""
 
 
-def seconds_to_score(images: int, height: int, width: int) -> float:
-    """Estimated seconds of one core."""
-    return images * height * width * SECONDS_A_PIXEL
+def seconds_to_score(images: int, pixels: int) -> float:
+    """Estimated seconds of one core. pixels: of an image, see `rd_core.pictures.tiling.pixels_seen`."""
+    return images * pixels * SECONDS_A_PIXEL
 
 
 def seconds_to_come(settings: Settings, day: date, categories: Sequence[str]) -> float:
@@ -41,9 +44,10 @@ def _seconds(settings: Settings, day: date, category: str) -> float:
         champion = models.read_champion(store, category)
         if champion is None or read_seal(store, Partition(category, day, champion.version)):
             return 0.0
-        view = models.read_card(store, category, champion.version).preprocessing.view
-        enough = int(WORTH_SECONDS / seconds_to_score(1, view["height"], view["width"])) + 1
+        card = models.read_card(store, category, champion.version)
+        pixels = pixels_seen(ImageView.from_dict(card.preprocessing.view))
+        enough = int(WORTH_SECONDS / seconds_to_score(1, pixels)) + 1
         images = list_images(open_store(settings.images, read_only=True), category, day)
-        return seconds_to_score(sum(1 for _ in islice(images, enough)), view["height"], view["width"])
-    except StorageError:  # the run reports it
+        return seconds_to_score(sum(1 for _ in islice(images, enough)), pixels)
+    except (StorageError, ConfigError):  # the run reports it
         return 0.0

@@ -94,6 +94,12 @@ class Tiling:
         return picture[place.top : place.top + self.tile, place.left : place.left + self.tile]
 
 
+def pixels_seen(view: ImageView) -> int:
+    """Pixels that a network sees of an image; those that tiles share count in each."""
+    tiling = Tiling.of(view)
+    return view.height * view.width if tiling is None else len(tiling.places) * tiling.tile**2
+
+
 def _starts(side: int, tile: int, overlap: int) -> tuple[int, ...]:
     """Multiples of GRID from 0 to side - tile, neighbours at most tile - overlap apart."""
     room, step = (side - tile) // GRID, max(1, (tile - overlap) // GRID)

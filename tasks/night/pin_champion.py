@@ -7,6 +7,7 @@ from prefect.cache_policies import NO_CACHE
 
 from rd_core.pictures.alignment import require_alignment
 from rd_core.pictures.image_view import ImageView
+from rd_core.pictures.tiling import pixels_seen
 from storage.errors import KeyNotFound
 from storage.filesystem import open_store
 from storage.models import models
@@ -22,8 +23,8 @@ class PinnedModel:
     category: str
     version: str
     preprocessing: str
-    image_size: tuple[int, int]
-    """height and width, in pixels, of the resized image"""
+    pixels: int
+    """that its networks see of an image, see `rd_core.pictures.tiling.pixels_seen`"""
     maps: Maps
     map_threshold: float
     threshold: float
@@ -65,7 +66,7 @@ def _pinned(store_uri: str, category: str, version: str) -> PinnedModel:
         category=category,
         version=version,
         preprocessing=card.preprocessing.version,
-        image_size=view.size,
+        pixels=pixels_seen(view),
         maps=card.maps,
         map_threshold=card.map_threshold,
         threshold=card.threshold.value,

@@ -59,7 +59,7 @@ def scored(folder: Path, line: Line, run_id: str = "run") -> Store:
     store = open_store(folder, create=True)
     furnish(store)
     maps = made_up_card(side=SIZE).maps
-    model = PinnedModel("cloth", "v1", "storm", (SIZE, SIZE), maps, 2.0, 2.0, 0.05, False, "torch")
+    model = PinnedModel("cloth", "v1", "storm", SIZE * SIZE, maps, 2.0, 2.0, 0.05, False, "torch")
     job = PartitionJob(store.uri, line.images.uri, DAY, model, run_id, NOW, BATCH_IMAGES)
     with disable_run_logger():
         planned = plan_batches.fn(job)
