@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 """weights of red, green and blue (ITU-R BT.601)"""
 _FROM_BYTES = LUMA / np.float32(255)
-_BAND_PIXELS = 2**22
-"""looked at together, which bounds memory"""
+_BAND_PIXELS = 2**18
+"""looked at together: some 20 bytes each, in every thread that reads"""
 # Of an even picture no more than this is left of the gradient; one grey step in a million pixels is more.
 _ROUNDING = 1e-7
 

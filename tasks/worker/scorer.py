@@ -23,6 +23,7 @@ from storage.models import models
 from storage.models.card import ModelCard
 from tasks.worker.picture_reader import LoadedPicture, counted_in, stacked
 from tasks.worker.preprocessing import ImageFormat, check_preprocessing
+from tasks.worker.worker_process import return_freed_memory
 
 WARM_MODELS = 4
 """models kept in one process, because a worker may serve many categories"""
@@ -100,6 +101,7 @@ def warm_scorer(store: Store, category: str, version: str, engine: str = TORCH) 
     with _lock:  # also while loading: two threads of one worker must not load the same model twice
         if key not in _warm:
             _warm[key] = _load(store, category, version, engine)
+            return_freed_memory()
             while len(_warm) > WARM_MODELS:
                 _warm.popitem(last=False)
         _warm.move_to_end(key)

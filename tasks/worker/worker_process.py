@@ -24,3 +24,10 @@ def prepare_worker_process() -> None:
         libc = ctypes.CDLL(None)
         for parameter in (_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD):
             libc.mallopt(parameter, _KEEP_BYTES if parameter != _M_TOP_PAD else _KEEP_BYTES // 16)
+
+
+def return_freed_memory() -> None:
+    """Give back to the kernel the free memory that `prepare_worker_process` keeps. For when a model has been loaded:
+    tracing it for OpenVINO and comparing it with torch leave 200 MiB that scoring never needs."""
+    with contextlib.suppress(AttributeError, OSError):
+        ctypes.CDLL(None).malloc_trim(0)

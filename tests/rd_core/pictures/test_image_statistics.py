@@ -1,5 +1,7 @@
 """Light, focus and place of a picture: against a slow reference, and moved by what should move them alone."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -128,3 +130,13 @@ def test_both_directions_count(picture: np.ndarray) -> None:
 def test_what_is_no_picture_is_refused(pixels: np.ndarray) -> None:
     with pytest.raises(ValueError, match=r"resize\(\)"):
         image_statistics(pixels)
+
+
+def test_a_large_picture_takes_little_memory_beside_its_luma() -> None:
+    """Every thread that reads takes it, and allocators keep it."""
+    pixels = np.full((1500, 1500, 3), 250, np.uint8)
+    tracemalloc.start()
+    image_statistics(pixels)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 8 * pixels.shape[0] * pixels.shape[1]  # of the luma 4
