@@ -203,7 +203,9 @@ def _fits(method: str, precision: Precision, fitted: dict[tuple[str, str], bytes
 
 def _settings(method: str, precision: Precision) -> DetectorSettings:
     settings: Any = settings_class(method)(image_height=PLAN.side, image_width=PLAN.side, precision=precision)
-    if hasattr(settings, "training"):  # of methods that are trained by steps
+    if hasattr(settings, "steps"):  # of methods that are trained by them
+        return replace(settings, steps=PLAN.steps)
+    if hasattr(settings, "training"):
         return replace(settings, training=replace(settings.training, steps=PLAN.steps, pseudo_anomalies_in_all=1))
     return settings
 

@@ -147,8 +147,9 @@ class MKD(Detector[MKDSettings]):
         targets, outputs = self._targets(raw, counted)[-SCORED:], self._clone(shown, counted)[-SCORED:]
         losses = stage_losses(targets, outputs, self.settings.value_weight, counted)
         # An image's loss depends on no other image, so the gradient of the sum is each one's own.
-        (gradient,) = torch.autograd.grad(losses.sum(), shown)
-        return _Losses(losses.detach(), tuple(stage.detach() for stage in raw)), gradient.abs().sum(dim=1)
+        losses.sum().backward(inputs=[shown])
+        assert shown.grad is not None
+        return _Losses(losses.detach(), tuple(stage.detach() for stage in raw)), shown.grad.abs().sum(dim=1)
 
     def _noisy_copies(self, shown: Tensor, counted: CountedPixels | None) -> Iterator[Tensor]:
         """SmoothGrad's copies of normalised images (B, 3, H, W): all images get the same noise, each as much as its
