@@ -1,4 +1,4 @@
-"""`rd-inspect benchmark`: measurements as in the Reverse Distillation paper."""
+"""`rd-inspect benchmark`: measurements as in the Reverse Distillation paper, of its method or another."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -25,14 +25,20 @@ def benchmark(
     out: Annotated[
         str, typer.Option("--out", metavar="FILE.parquet", help="File for the rows; an existing one is added to.")
     ],
+    method: Annotated[
+        str, typer.Option("--method", metavar="NAME", help="What to measure; any method of docs/methods.md.")
+    ] = "reverse_distillation",
     protocol: Annotated[
         BenchmarkProtocol,
         typer.Option("--protocol", help="paper: defects (section 4.1); novelty: one-class novelty (4.2)."),
     ] = BenchmarkProtocol.PAPER,
     ablations: Annotated[
-        bool, typer.Option("--ablations", help="Also measure tables 5 to 7: five times the trainings.")
+        bool,
+        typer.Option("--ablations", help="Also measure tables 5 to 7 of the paper's own method: five trainings."),
     ] = False,
-    teacher: Annotated[str, typer.Option(help="Pretrained network that gives the features.")] = "wide_resnet50_2",
+    teacher: Annotated[
+        str | None, typer.Option(help="Pretrained network that gives the features; default: the paper's.")
+    ] = None,
     teacher_weights: Annotated[
         list[str] | None,
         typer.Option(
@@ -41,9 +47,11 @@ def benchmark(
             help="Its ImageNet weights (.pth, .safetensors); NAME=FILE for a teacher of table 6; may be repeated.",
         ),
     ] = None,
-    image_size: Annotated[int, typer.Option(min=32, help="Side of the model's square input, pixels.")] = 256,
+    image_size: Annotated[
+        int | None, typer.Option(min=32, help="Side of the model's square input, pixels; default: the paper's.")
+    ] = None,
     epochs: Annotated[
-        int | None, typer.Option(min=1, help="Passes over the normal images; default: 200, as the paper.")
+        int | None, typer.Option(min=1, help="Passes over the normal images; default: as many as the paper.")
     ] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Training steps, instead of --epochs.")] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Trainings of each model, for the spread.")] = 1,
@@ -63,23 +71,31 @@ def benchmark(
 
     * `rd-inspect benchmark mvtec --out mvtec.parquet`
     * `rd-inspect benchmark mvtec --category bottle --steps 100 --out a.parquet`
+    * `rd-inspect benchmark mvtec --method padim --out mvtec.parquet`
 
     Next: `rd-inspect train` trains on your own images.
     """
     with plain_errors():
         from flows.preflight.refusals import refuse_benchmark
 
-        refuse_benchmark(folder, teacher)
+        refuse_benchmark(folder, method, teacher)
         from flows.commands.tables.benchmark import benchmark_tables
-        from flows.paper.benchmark import BenchmarkFailed, BenchmarkSettings, run_benchmark, weights_by_teacher
+        from flows.paper.benchmark import (
+            BenchmarkFailed,
+            BenchmarkSettings,
+            run_benchmark,
+            teacher_of_paper,
+            weights_by_teacher,
+        )
 
         settings = BenchmarkSettings(
             folder=folder,
             out=out,
+            method=method,
             protocol=protocol.value,
             ablations=ablations,
             teacher=teacher,
-            teacher_weights=weights_by_teacher(teacher_weights or [], teacher),
+            teacher_weights=weights_by_teacher(teacher_weights or [], teacher or teacher_of_paper(method)),
             image_size=image_size,
             epochs=epochs,
             steps=steps,

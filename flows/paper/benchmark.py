@@ -16,7 +16,9 @@ from flows.errors import RunFailed
 from flows.paper.figures import MAP_STAGES, TEACHERS
 from flows.paper.progress import BenchmarkDisplay, benchmark_display
 from flows.settings import SettingsError
-from rd_core.detectors.reverse_distillation.settings import ReverseDistillationSettings, recipe
+from rd_core.detectors.registry import settings_class
+from rd_core.detectors.reverse_distillation.settings import ReverseDistillationSettings
+from rd_core.detectors.settings import DetectorSettings
 from rd_core.errors import ConfigError, CoreError, TeacherUnavailable
 from rd_core.features.backbone_spec import TEACHERS as KNOWN_TEACHERS
 from rd_core.features.backbone_spec import teacher_spec
@@ -27,8 +29,8 @@ from tasks.paper.benchmark_folder import BenchmarkImages, BrokenImage, file_dige
 from tasks.worker.preprocessing import PREPROCESSING_VERSION
 from tasks.worker.software import software
 
-PAPER_TEACHER = "wide_resnet50_2"
-PAPER_IMAGE_SIZE = 256
+ITS_OWN = ReverseDistillationSettings.method
+"""the paper's own method, which alone has ablations"""
 ALL_STAGES = (1, 2, 3)
 
 
@@ -38,21 +40,23 @@ class BenchmarkFailed(RunFailed):
 
 @dataclass(frozen=True)
 class BenchmarkSettings:
-    """What to measure. The defaults are the paper's."""
+    """What to measure, by default as the papers did."""
 
     folder: Path
     out: str
     """Parquet file for the rows: a path, or s3://bucket/name"""
+    method: str = ITS_OWN
     protocol: Literal["paper", "novelty"] = "paper"
     ablations: bool = False
     """Tables 5 to 7 too"""
-    teacher: str = PAPER_TEACHER
+    teacher: str | None = None
+    """None: that of the method's paper"""
     teacher_weights: Mapping[str, Path] = field(default_factory=dict)
     """files by teacher; other weights come from the package, the caches or a download"""
-    image_size: int = PAPER_IMAGE_SIZE
-    """pixels of a side"""
+    image_size: int | None = None
+    """pixels of a side; None: those of Tables 1 and 2"""
     epochs: int | None = None
-    """None, with no steps either: the paper's 200"""
+    """None, with no steps either: as many as the method's paper has"""
     steps: int | None = None
     seeds: int = 1
     """trainings of everything, from seed 0 on"""
@@ -63,7 +67,12 @@ class BenchmarkSettings:
         if self.epochs is not None and self.steps is not None:
             raise SettingsError(
                 f"--epochs {self.epochs} and --steps {self.steps} say two lengths of training, so nothing was "
-                "computed. Give one of them, or none for the paper's 200 epochs."
+                "computed. Give one of them, or none for as many epochs as the paper."
+            )
+        if self.ablations and self.method != ITS_OWN:
+            raise SettingsError(
+                f"--ablations are of Tables 5 to 7, which vary {ITS_OWN}, but --method is {self.method}, so nothing "
+                "was computed. Leave one of them out."
             )
         if self.ablations and self.protocol == "novelty":
             raise SettingsError(
@@ -71,29 +80,54 @@ class BenchmarkSettings:
                 "novelty, so nothing was computed. Leave one of them out."
             )
         try:
-            for name in (self.teacher, *self.teacher_weights):
+            for name in (*([self.teacher] if self.teacher else []), *self.teacher_weights):
                 teacher_spec(name)
+            self._refuse_options_of_others()
             self.model()
         except ConfigError as e:
             raise SettingsError(f"{e} Nothing was computed.") from e
 
-    def model(self, **changes: Any) -> ReverseDistillationSettings:
-        """The model of Tables 1 to 4, or with `changes` of an ablation: the paper's recipe, cut to the requested
-        epochs or steps."""
-        kind = {"score": "sum"} if self.protocol == "novelty" else {}
-        sides = {"image_height": self.image_size, "image_width": self.image_size}
-        length = {name: value for name in ("epochs", "steps") if (value := getattr(self, name)) is not None}
-        return recipe("paper", **{"teacher": self.teacher, **sides, **kind, **length, **changes})
+    def _refuse_options_of_others(self) -> None:
+        known = settings_class(self.method).table_names()
+        for name, value in self._length.items():
+            if name not in known:
+                raise SettingsError(
+                    f"--{name} {value} is the length of a training, but {self.method} is not trained by {name}, so "
+                    "nothing was computed. Leave the option out."
+                )
 
-    def networks(self) -> list[tuple[ReverseDistillationSettings, ...]]:
+    @property
+    def _length(self) -> dict[str, int]:
+        return {name: value for name in ("epochs", "steps") if (value := getattr(self, name)) is not None}
+
+    def model(self, **changes: Any) -> DetectorSettings:
+        """The model of Tables 1 to 4, or with `changes` of an ablation: as in the method's paper, cut to the
+        requested epochs or steps."""
+        kind = settings_class(self.method)
+        values = kind.of_paper(changes.get("teacher", self.teacher))
+        if self.protocol == "novelty" and "score" in kind.table_names():
+            values["score"] = "sum"
+        if self.image_size is not None:
+            values |= {"image_height": self.image_size, "image_width": self.image_size}
+        if self._length:
+            values = {name: value for name, value in values.items() if name not in ("epochs", "steps")}
+        return kind.from_table({**values, **self._length, **changes})
+
+    def networks(self) -> list[tuple[DetectorSettings, ...]]:
         """The networks to train, the main one first; each entry lists the models that one training serves."""
         if not self.ablations:
             return [(self.model(),)]
         stages = [ALL_STAGES, *(stages for stages in MAP_STAGES if stages != ALL_STAGES)]
         main = tuple(self.model(map_stages=chosen) for chosen in stages)
         bottlenecks = [(self.model(bottleneck=kind),) for kind in ("oce", "pretrained")]
-        others = [(self.model(teacher=name),) for name in TEACHERS if name != self.teacher]
+        others = [(self.model(teacher=name),) for name in TEACHERS if name != main[0].teacher]
         return [main, *bottlenecks, *others]
+
+
+def teacher_of_paper(method: str) -> str:
+    """The teacher by which the method's paper measures."""
+    name: str = settings_class(method).of_paper()["teacher"]
+    return name
 
 
 def weights_by_teacher(given: Iterable[str], teacher: str) -> dict[str, Path]:
@@ -181,7 +215,8 @@ class _Network:
     @property
     def title(self) -> str:
         model = self.request.models[0]
-        return f"{self.request.images.category} {model.teacher} {model.bottleneck} seed {model.seed}"
+        kind = model.bottleneck if isinstance(model, ReverseDistillationSettings) else model.method
+        return f"{self.request.images.category} {model.teacher} {kind} seed {model.seed}"
 
 
 def _networks(settings: BenchmarkSettings, categories: Iterable[BenchmarkImages]) -> Iterator[_Network]:
@@ -203,15 +238,19 @@ def _networks(settings: BenchmarkSettings, categories: Iterable[BenchmarkImages]
                 yield _Network(settings, BenchmarkRequest(images, models, weights), keys, described)
 
 
-def variant(model: ReverseDistillationSettings) -> str:
-    """A name for what the ablations vary, such as wide_resnet50_2-mff_oce-M123."""
+def variant(model: DetectorSettings) -> str:
+    """A name for what the ablations vary, such as wide_resnet50_2-mff_oce-M123, or of another method, such as
+    vgg16-mkd."""
+    if not isinstance(model, ReverseDistillationSettings):
+        return f"{model.teacher}-{model.method}"
     return f"{model.teacher}-{model.bottleneck}-M{''.join(map(str, model.map_stages))}"
 
 
-def _described(model: ReverseDistillationSettings, **digests: str | None) -> str:
+def _described(model: DetectorSettings, **digests: str | None) -> str:
     """Everything that a figure depends on, except software."""
     return json.dumps(
         {
+            "method": model.method,
             "model": model.to_dict(),
             "digests": digests,
             "preprocessing": PREPROCESSING_VERSION,
@@ -242,9 +281,10 @@ def _unavailable(settings: BenchmarkSettings, todo: list[_Network]) -> dict[str,
         try:
             check_teacher(name, settings.teacher_weights.get(name))
         except TeacherUnavailable as e:
-            given = "--teacher-weights FILE" if name == settings.teacher else f"--teacher-weights {name}=FILE"
+            main = settings.model().teacher
+            given = "--teacher-weights FILE" if name == main else f"--teacher-weights {name}=FILE"
             problems[name] = f"{e} The options: {given}, or --teacher efficientnet_lite0."
-            if name == settings.teacher:
+            if name == main:
                 raise BenchmarkFailed(f"{problems[name]} Nothing was computed.") from e
     return problems
 
@@ -263,16 +303,18 @@ def _row(network: _Network, key: RowKey, described: str, measured: Measurement) 
     images, model = network.request.images, measured.model
     protocol, category, word, seed, digest = key
     normal = sum(not image.is_anomalous for image in images.test)
+    own = model if isinstance(model, ReverseDistillationSettings) else None
     return BenchmarkRow(
         protocol=protocol,
         dataset=images.root.resolve().name,
         category=category,
+        method=model.method,
         variant=word,
         seed=seed,
         settings_digest=digest,
         teacher=model.teacher,
-        bottleneck=model.bottleneck,
-        map_stages=",".join(map(str, model.map_stages)),
+        bottleneck=own.bottleneck if own else None,
+        map_stages=",".join(map(str, own.map_stages)) if own else None,
         image_height=model.image_height,
         image_width=model.image_width,
         image_auroc=measured.image_auroc,

@@ -16,7 +16,8 @@ from flows.preflight.grid_choice import chosen_categories, chosen_days, refuse_u
 from flows.preflight.redecision import refuse_redecision
 from flows.preflight.unlabelled_choice import UnlabelledDays, choose_unlabelled
 from flows.settings import Settings, SettingsError, nearest
-from rd_core.errors import ConfigError, TeacherUnavailable, UnknownTeacher
+from rd_core.detectors.registry import settings_class
+from rd_core.errors import ConfigError, TeacherUnavailable
 from rd_core.features.backbone_spec import teacher_spec
 from rd_core.features.weight_source import refuse_unavailable
 from storage.errors import StorageError
@@ -125,16 +126,18 @@ def refuse_backfill(
                 raise SettingsError(f"{why} Nothing was started.")
 
 
-def refuse_benchmark(folder: Path, teacher: str) -> None:
-    """Refuse a missing folder or an unknown teacher; the rest is checked once the networks are imported."""
+def refuse_benchmark(folder: Path, method: str, teacher: str | None) -> None:
+    """Refuse a missing folder, an unknown method or teacher; the rest is checked once the networks are imported."""
     if not folder.is_dir():
         raise SettingsError(
             f"{folder} is not a folder, so nothing was computed. Name one that holds <category>/train/good/*, "
             "<category>/test/good/* and <category>/test/<kind>/*, or train/<class>/* and test/<class>/*."
         )
     try:
-        teacher_spec(teacher)
-    except UnknownTeacher as e:
+        settings_class(method)
+        if teacher is not None:
+            teacher_spec(teacher)
+    except ConfigError as e:
         raise SettingsError(f"{e} Nothing was computed.") from e
 
 

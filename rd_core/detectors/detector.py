@@ -166,6 +166,11 @@ class Detector(nn.Module, ABC, Generic[S]):
         return True
 
     @property
+    def image_size(self) -> tuple[int, int]:
+        """(height, width) of its images, in pixels."""
+        return self.settings.image_height, self.settings.image_width
+
+    @property
     def device(self) -> torch.device:
         return self.map_scale.device
 

@@ -133,11 +133,6 @@ class FeatureDetector(Detector[S]):
         return zeroed_stages(raw, None if counted is None else counted.to(self.device))
 
     @property
-    def image_size(self) -> tuple[int, int]:
-        """(height, width) in pixels."""
-        return self.settings.image_height, self.settings.image_width
-
-    @property
     def feature_shapes(self) -> list[tuple[int, int, int]]:
         """(C_k, h_k, w_k) of the teacher's maps."""
         height, width = self.image_size

@@ -1,9 +1,9 @@
 """Settings of methods that keep a Gaussian for every position of an image; imports no torch."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from rd_core.detectors.settings import DetectorSettings
+from rd_core.detectors.settings import PAPER_TEACHER, DetectorSettings
 from rd_core.errors import ConfigError
 from rd_core.features.backbone_spec import teacher_spec
 
@@ -46,6 +46,13 @@ class GaussianSettings(DetectorSettings):
                 f"{self.gaussian_bytes:,}, so nothing was fitted. Take fewer dimensions or smaller images, or raise "
                 "the limit."
             )
+
+    @classmethod
+    def of_paper(cls, teacher: str | None = None) -> dict[str, Any]:
+        """See `DetectorSettings.of_paper`: 550 dimensions take 5 GB, and three times that in a fit."""
+        values = super().of_paper(teacher)
+        wide = {"dimensions": 550, "gaussian_bytes": 6 * 1024**3}
+        return values | (wide if values["teacher"] == PAPER_TEACHER else {})
 
     @property
     def grid(self) -> tuple[int, int]:

@@ -12,6 +12,8 @@ MICRO_BATCH = 16
 """most images scored together (docs/decisions/0020)"""
 MICRO_BATCH_PIXELS = MICRO_BATCH * 256 * 256
 """most pixels scored together, which bounds memory"""
+PAPER_TEACHER = "wide_resnet50_2"
+"""of most papers"""
 OF_EVERY_METHOD = ("teacher", "image_height", "image_width", "map_stride", "precision", "seed")
 """settings of a category that do not belong to its method's table"""
 
@@ -106,6 +108,11 @@ class DetectorSettings(Record):
                 f"cross-fitting trains a model for each of several folds, and one training of {cls.method} takes too "
                 'long for that, so nothing was trained. Set calibration = "split", or "auto", which then means it.'
             )
+
+    @classmethod
+    def of_paper(cls, teacher: str | None = None) -> dict[str, Any]:
+        """The table with which the method's paper measures MVTec AD, by another teacher if one is given."""
+        return {"teacher": teacher or PAPER_TEACHER, "map_stride": 1}
 
     def of_weights(self) -> Self:
         """Reset the settings that only affect how a fit runs. Detectors with equal results can start from each

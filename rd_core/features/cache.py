@@ -102,7 +102,9 @@ class StreamedFeatures:
 
     def batch(self, indices: Sequence[int]) -> tuple[Tensor, ...]:
         """See `FeatureSource.batch`."""
-        features = _features(self._maker, list(prefetched(self._images, indices, self._maker)), self.counted(indices))
+        features = _features(
+            self._maker, list(prefetched(self._images, indices, self._maker.image_size)), self.counted(indices)
+        )
         return tuple(f.clone() for f in features)  # out of inference mode, which training cannot use
 
     def counted(self, indices: Sequence[int]) -> CountedPixels | None:
@@ -152,7 +154,7 @@ def stream_features(maker: FeatureMaker, images: Images) -> Iterator[tuple[range
     """Pass the images through the teacher once: index ranges and their features."""
     waiting: list[NDArray[np.uint8]] = []
     done = 0
-    for image in prefetched(images, range(len(images)), maker):
+    for image in prefetched(images, range(len(images)), maker.image_size):
         waiting.append(image)
         if len(waiting) == AT_ONCE or done + len(waiting) == len(images):
             indices = range(done, done + len(waiting))
@@ -172,7 +174,7 @@ def _features(
     return tuple(f[: len(images)] for f in maker.teacher_features(torch.from_numpy(filled), counted))
 
 
-def prefetched(images: Images, indices: Sequence[int], maker: FeatureMaker) -> Iterator[NDArray[np.uint8]]:
-    """The images with these indices, in order, at the maker's size, read ahead."""
-    height, width = maker.image_size
+def prefetched(images: Images, indices: Sequence[int], size: tuple[int, int]) -> Iterator[NDArray[np.uint8]]:
+    """The images with these indices, in order, at a size (height, width), read ahead."""
+    height, width = size
     return read_ahead(lambda index: resize(np.asarray(images[index]), height, width), indices, 3 * height * width)

@@ -14,6 +14,7 @@ SCHEMA = pa.schema(
         ("protocol", pa.string()),
         ("dataset", pa.string()),
         ("category", pa.string()),
+        ("method", pa.string()),
         ("variant", pa.string()),
         ("seed", pa.int64()),
         ("settings_digest", pa.string()),
@@ -53,14 +54,16 @@ class BenchmarkRow:
     """name of the folder of all categories"""
     category: str
     """or the normal class of novelty"""
+    method: str
     variant: str
-    """teacher, bottleneck and map stages as one name"""
+    """one name for what may vary of a method, such as the teacher"""
     seed: int
     settings_digest: str
     """SHA-256 over `settings`"""
     teacher: str
-    bottleneck: str
-    map_stages: str
+    bottleneck: str | None
+    """of Reverse Distillation; None: another method, as in map_stages"""
+    map_stages: str | None
     """such as 1,2,3"""
     image_height: int
     """pixels of the network's input"""
@@ -79,7 +82,8 @@ class BenchmarkRow:
     """in the test set"""
     masked_images: int
     """anomalous test images with a mask, which the pixel metrics use"""
-    steps: int
+    steps: int | None
+    """None: of a method without"""
     training_seconds: float
     """of one training; rows that differ only in map stages share it"""
     images_per_second: float

@@ -5,15 +5,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rd_core.detectors.detector import FitRun, Normals
-from rd_core.detectors.reverse_distillation.detector import ReverseDistillation
-from rd_core.detectors.reverse_distillation.settings import ReverseDistillationSettings
-from rd_core.detectors.settings import MICRO_BATCH
+from rd_core.detectors.detector import Detector, FitRun, Normals
+from rd_core.detectors.registry import build
+from rd_core.detectors.settings import MICRO_BATCH, DetectorSettings
 from rd_core.detectors.training import train
 from rd_core.features.backbone import build_teacher
 from rd_core.features.cache import prefetched
@@ -27,7 +26,7 @@ from tasks.paper.benchmark_folder import BenchmarkImages, DecodedImages, JudgedI
 MONITORED = 8
 """training images on which the loss is monitored"""
 NETWORKS = ("teacher", "standardisation", "bottleneck", "student")
-"""the parts of a model that do not depend on the map stages"""
+"""the parts of Reverse Distillation that do not depend on the map stages"""
 
 
 @dataclass(frozen=True)
@@ -48,8 +47,8 @@ class BenchmarkRequest:
     """The network to train, and the maps to evaluate."""
 
     images: BenchmarkImages
-    models: tuple[ReverseDistillationSettings, ...]
-    """they differ only in map_stages, so one training serves all"""
+    models: tuple[DetectorSettings, ...]
+    """several differ only in the map_stages of Reverse Distillation, so one training serves all"""
     teacher_weights: Path | None
     """a local file; None: the package, the cache or a download"""
 
@@ -58,7 +57,7 @@ class BenchmarkRequest:
 class Measurement:
     """Metrics of one model: shares in [0, 1], None if undefined."""
 
-    model: ReverseDistillationSettings
+    model: DetectorSettings
     image_auroc: float | None
     pixel_auroc: float | None
     aupro: float | None
@@ -66,7 +65,8 @@ class Measurement:
     paper_pro: float | None
     """mean over the images with a mask, as the authors compute it"""
     masked_images: int
-    steps: int
+    steps: int | None
+    """None: of a method without"""
     training_seconds: float
     """with the teacher's pass; of one training, whatever the maps"""
     images_per_second: float
@@ -83,16 +83,15 @@ def benchmark_category(
     Raises TeacherUnavailable, TooFewNormals, TrainingDiverged, BrokenImage.
     """
     images = request.images.train
-    # The paper trains on all normals for a fixed time and keeps the last weights, as this recipe does. What a fit
-    # calls early-stop images decides nothing then, so a few of the training images do to watch the loss on.
+    # The papers train on all normals for a fixed time and keep the last weights, as these settings do. What a fit
+    # calls early-stop images stops nothing then, so a few of the training images do to watch the loss on.
     fitted = train(
-        ReverseDistillation.name,
+        request.models[0].method,
         request.models[0],
         Normals(DecodedImages(images), DecodedImages(images[:MONITORED])),
         FitRun(lambda at: on_progress(BenchmarkProgress(at.phase, at.done, at.total, at.loss))),
         teacher_weights=request.teacher_weights,
     )
-    assert isinstance(fitted.detector, ReverseDistillation)
     for settings in request.models:
         model = with_maps(fitted.detector, settings).ready()
         judged = _judge(model, request.images.test, on_progress)
@@ -103,7 +102,7 @@ def benchmark_category(
             aupro=_known(aupro(judged.tables)),
             paper_pro=_known(float(np.mean(judged.pros)) if judged.pros else math.nan),
             masked_images=judged.tables.anomalous_images,
-            steps=fitted.report.figures["steps"],
+            steps=fitted.report.figures.get("steps"),
             training_seconds=fitted.report.seconds,
             images_per_second=len(judged.scores) / judged.seconds,
             model_bytes=sum(t.numel() * t.element_size() for t in model.state_dict().values()),
@@ -115,11 +114,11 @@ def check_teacher(name: str, weights: Path | None) -> None:
     build_teacher(name, weights=weights)
 
 
-def with_maps(model: ReverseDistillation, settings: ReverseDistillationSettings) -> ReverseDistillation:
-    """The same networks with another map_stages; the map's own parts are rebuilt."""
+def with_maps(model: Detector[Any], settings: DetectorSettings) -> Detector[Any]:
+    """The same networks of Reverse Distillation with another map_stages; the map's own parts are rebuilt."""
     if settings == model.settings:
         return model
-    other = ReverseDistillation.build(settings, pretrained=False)
+    other = build(settings.method, settings, pretrained=False)
     for network in NETWORKS:
         other.get_submodule(network).load_state_dict(model.get_submodule(network).state_dict())
     return other.to(model.device).eval()
@@ -137,7 +136,7 @@ class _Judged:
 
 
 def _judge(
-    model: ReverseDistillation, test: tuple[JudgedImage, ...], on_progress: Callable[[BenchmarkProgress], None]
+    model: Detector[Any], test: tuple[JudgedImage, ...], on_progress: Callable[[BenchmarkProgress], None]
 ) -> _Judged:
     height, width = model.settings.image_height, model.settings.image_width
     # The first pass sets up kernels and memory, which is no part of the rate.
@@ -147,7 +146,7 @@ def _judge(
     scores: list[NDArray[np.float32]] = []
     pros: list[float] = []
     seconds = 0.0
-    pixels = prefetched(DecodedImages([image.path for image in test]), range(len(test)), model)
+    pixels = prefetched(DecodedImages([image.path for image in test]), range(len(test)), model.image_size)
     for start in range(0, len(test), MICRO_BATCH):
         images = test[start : start + MICRO_BATCH]
         batch = np.stack([next(pixels) for _ in images])

@@ -1,13 +1,14 @@
 """The tables of a benchmark, numbered as in the paper, each figure beside the paper's. In percent."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean, stdev
 from typing import Literal, TypeVar
 
 from flows.paper import figures as paper
-from flows.paper.benchmark import PAPER_IMAGE_SIZE, BenchmarkRun, variant
+from flows.paper.benchmark import ITS_OWN, BenchmarkRun, variant
 from flows.printing.plain_table import PlainTable, plain_table
-from rd_core.detectors.reverse_distillation.settings import ReverseDistillationSettings
+from rd_core.detectors.registry import settings_class
+from rd_core.detectors.settings import MICRO_BATCH, DetectorSettings
 from storage.analysis.benchmark_rows import BenchmarkRow
 
 NONE = "-"
@@ -20,7 +21,7 @@ def benchmark_tables(run: BenchmarkRun) -> list[PlainTable]:
     """The tables that the run has rows for."""
     rows = _of(run, run.settings.model())
     if run.settings.protocol == "novelty":
-        tables = [_novelty(rows)]
+        tables = [_novelty(run, rows)]
     else:
         tables = [_detection(run, rows), _localisation(run, rows), _complexity(run, rows)]
     if run.settings.ablations:
@@ -31,13 +32,13 @@ def benchmark_tables(run: BenchmarkRun) -> list[PlainTable]:
 
 
 def _detection(run: BenchmarkRun, rows: Sequence[BenchmarkRow]) -> PlainTable:
-    size = _paper_size(run)
-    table = plain_table("category", "ours", f"paper, {size} px")
+    size, published = _published(run)
+    table = plain_table("category", "ours", f"paper, {size} px" if size else "paper")
     table.title = "Table 1: image AUROC"
     for name in _names(rows):
-        table.add_row(name, _cell(rows, {name}, "image_auroc"), _printed(paper.IMAGE_AUROC[size].get(name)))
-    for title, names, printed in _groups(rows, paper.IMAGE_AUROC_MEANS[size]):
-        known = [paper.IMAGE_AUROC[size][name] for name in names if name in paper.IMAGE_AUROC[size]]
+        table.add_row(name, _cell(rows, {name}, "image_auroc"), _printed(published.image_auroc.get(name)))
+    for title, names, printed in _groups(rows, published.image_auroc_means):
+        known = [published.image_auroc[name] for name in names if name in published.image_auroc]
         table.add_row(
             title, _cell(rows, names, "image_auroc"), _printed(printed or (fmean(known) if known else None))
         )
@@ -45,8 +46,9 @@ def _detection(run: BenchmarkRun, rows: Sequence[BenchmarkRow]) -> PlainTable:
 
 
 def _localisation(run: BenchmarkRun, rows: Sequence[BenchmarkRow]) -> PlainTable:
-    size = _paper_size(run)
-    table = plain_table("category", "pixel AUROC", "PRO", "AUPRO 0.3", f"paper: AUROC/PRO, {size} px")
+    size, published = _published(run)
+    printed_at = f"paper: AUROC/PRO, {size} px" if size else "paper: AUROC/PRO"
+    table = plain_table("category", "pixel AUROC", "PRO", "AUPRO 0.3", printed_at)
     table.title = "Table 2: localisation (PRO as the authors compute it, AUPRO by its definition)"
 
     def add(title: str, names: set[str], printed: paper.Localisation | None) -> None:
@@ -54,10 +56,10 @@ def _localisation(run: BenchmarkRun, rows: Sequence[BenchmarkRow]) -> PlainTable
         table.add_row(title, *ours, _together(printed))
 
     for name in _names(rows):
-        add(name, {name}, paper.LOCALISATION[size].get(name))
-    for title, names, printed in _groups(rows, paper.LOCALISATION_MEANS[size]):
-        known = [paper.LOCALISATION[size][name] for name in names if name in paper.LOCALISATION[size]]
-        over_them = paper.Localisation(*map(fmean, zip(*known, strict=True))) if known else None
+        add(name, {name}, published.localisation.get(name))
+    for title, names, printed in _groups(rows, published.localisation_means):
+        known = [published.localisation[name] for name in names if name in published.localisation]
+        over_them = paper.Localisation(*map(_mean, zip(*known, strict=True))) if known else None
         add(title, names, printed or over_them)
     return table
 
@@ -71,15 +73,16 @@ def _complexity(run: BenchmarkRun, rows: Sequence[BenchmarkRow]) -> PlainTable:
     if rows:
         seconds = fmean(1 / row.images_per_second for row in rows)
         metrics = (_cell(rows, _compared(rows), metric) for metric in METRICS)
-        table.add_row(f"ours, {run.settings.teacher}", f"{seconds:.3f}", f"{rows[0].model_bytes / 1e6:.0f}", *metrics)
+        table.add_row(f"ours, {_ours(run)}", f"{seconds:.3f}", f"{rows[0].model_bytes / 1e6:.0f}", *metrics)
     table.notes = [
-        "The paper: WideResNet50 on an Intel i7. Ours: this machine, 8 images at a time, without decoding; MB of the "
+        f"The paper: WideResNet50 on an Intel i7. Ours: this machine, {MICRO_BATCH} images at a time, without "
+        "decoding; MB of the "
         f"weights; metrics are the {_averaged_over(rows)}."
     ]
     return table
 
 
-def _novelty(rows: Sequence[BenchmarkRow]) -> PlainTable:
+def _novelty(run: BenchmarkRun, rows: Sequence[BenchmarkRow]) -> PlainTable:
     table = plain_table("normal class", "ours", "paper")
     table.title = "Table 4: one-class novelty, image AUROC"
     for name in _names(rows):
@@ -87,7 +90,8 @@ def _novelty(rows: Sequence[BenchmarkRow]) -> PlainTable:
     names = set(_names(rows))
     dataset = paper.novelty_dataset(rows[0].dataset, len(names)) if rows else None
     title = f"mean of {len(names)}" + (f" ({dataset})" if dataset else "")
-    table.add_row(title, _cell(rows, names, "image_auroc"), _printed(paper.NOVELTY[dataset] if dataset else None))
+    printed = paper.NOVELTY.get(run.settings.method, {}).get(dataset) if dataset else None
+    table.add_row(title, _cell(rows, names, "image_auroc"), _printed(printed))
     return table
 
 
@@ -97,7 +101,7 @@ def _bottlenecks(run: BenchmarkRun) -> PlainTable:
 
 
 def _teachers(run: BenchmarkRun) -> PlainTable:
-    names = dict.fromkeys((*paper.TEACHERS, run.settings.teacher))
+    names = dict.fromkeys((*paper.TEACHERS, run.settings.model().teacher))
     models = {name: run.settings.model(teacher=name) for name in names}
     return _ablation(run, "Table 6: teacher", "teacher", models, paper.TEACHERS)
 
@@ -113,7 +117,7 @@ def _ablation(
     run: BenchmarkRun,
     title: str,
     varied: str,
-    models: dict[str, ReverseDistillationSettings],
+    models: Mapping[str, DetectorSettings],
     printed: dict[str, paper.Ablation],
 ) -> PlainTable:
     table = plain_table(varied, "image AUROC", "pixel AUROC", "PRO", "AUPRO 0.3", "paper: image/pixel/PRO")
@@ -131,9 +135,9 @@ def _cost(rows: Sequence[BenchmarkRow]) -> PlainTable:
     for name in _names(rows):
         these = [row for row in rows if row.category == name]
         row = these[0]
-        counts = (row.train_images, row.normal_images, row.anomalous_images, row.masked_images, row.steps)
+        counts = (row.train_images, row.normal_images, row.anomalous_images, row.masked_images)
         table.add_row(
-            name, *map(str, counts),
+            name, *map(str, counts), NONE if row.steps is None else str(row.steps),
             f"{fmean(row.training_seconds for row in these):.1f}",
             f"{fmean(row.images_per_second for row in these):.1f}",
         )  # fmt: skip
@@ -141,17 +145,28 @@ def _cost(rows: Sequence[BenchmarkRow]) -> PlainTable:
 
 
 def _conditions(run: BenchmarkRun) -> str:
-    settings = run.settings
-    training = settings.model().training
-    length = f"{training.steps} steps" if training.steps is not None else f"{training.epochs} epochs"
+    settings, method = run.settings, run.settings.method
+    kind = settings_class(method)
     seeds = f"{settings.seeds} seeds, ± their standard deviation" if settings.seeds > 1 else "1 seed"
-    return (
-        f"Ours: {settings.teacher}, {settings.image_size} x {settings.image_size} pixels, {length}, {seeds}. "
-        "The paper: wide_resnet50_2, 256 x 256 pixels, 200 epochs."
-    )
+    theirs = f"The paper's figures: {_described(kind.from_table(kind.of_paper()))}."
+    if method not in paper.PUBLISHED:
+        theirs = f"The paper has no figures of {method}."
+    return f"Ours: {_described(settings.model())}, {seeds}. {theirs}"
 
 
-def _of(run: BenchmarkRun, model: ReverseDistillationSettings) -> list[BenchmarkRow]:
+def _described(model: DetectorSettings) -> str:
+    """Teacher, size and length of the training, if it has one."""
+    training = getattr(model, "training", model)
+    lengths = [f"{getattr(training, name)} {name}" for name in ("steps", "epochs") if getattr(training, name, None)]
+    return ", ".join([model.teacher, f"{model.image_height} x {model.image_width} pixels", *lengths[:1]])
+
+
+def _ours(run: BenchmarkRun) -> str:
+    model = run.settings.model()
+    return model.teacher if model.method == ITS_OWN else f"{model.method}, {model.teacher}"
+
+
+def _of(run: BenchmarkRun, model: DetectorSettings) -> list[BenchmarkRow]:
     word = variant(model)
     return [row for row in run.rows if row.variant == word]
 
@@ -206,11 +221,21 @@ def _printed(value: float | None) -> str:
     return NONE if value is None else f"{value:.1f}"
 
 
-def _together(figures: Sequence[float] | None) -> str:
-    """As in the paper: 98.9/97.0."""
-    return NONE if figures is None else "/".join(map(_printed, figures))
+def _together(figures: Sequence[float | None] | None) -> str:
+    """As in the paper: 98.9/97.0, or 95.6/- where one is missing."""
+    if figures is None or all(figure is None for figure in figures):
+        return NONE
+    return "/".join(map(_printed, figures))
 
 
-def _paper_size(run: BenchmarkRun) -> int:
-    """The paper's image size to compare ours with."""
-    return run.settings.image_size if run.settings.image_size in paper.IMAGE_AUROC else PAPER_IMAGE_SIZE
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return fmean(known) if known else None
+
+
+def _published(run: BenchmarkRun) -> tuple[int | None, paper.Published]:
+    """What the paper prints of the method at our image size, or else at its own, and that size; None: nothing."""
+    by_size = paper.PUBLISHED.get(run.settings.method, {})
+    own = run.settings.model().image_height
+    size = own if own in by_size else next(iter(by_size), None)
+    return size, paper.NOTHING if size is None else by_size[size]

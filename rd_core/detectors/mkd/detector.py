@@ -79,11 +79,6 @@ class MKD(Detector[MKDSettings]):
     def score_is_map_maximum(self) -> bool:
         return False
 
-    @property
-    def image_size(self) -> tuple[int, int]:
-        """(height, width) in pixels."""
-        return self.settings.image_height, self.settings.image_width
-
     def networks(self) -> Iterable[nn.Module]:
         """See `Detector.networks`."""
         return self.teacher, self.fourth, self.cloner

@@ -77,6 +77,13 @@ class MKDSettings(DetectorSettings):
         """See `DetectorSettings.from_table`; `epochs` replaces the default `steps`."""
         return cls.from_dict({"steps": None, **values} if values.get("epochs") is not None else values)
 
+    @classmethod
+    def of_paper(cls, teacher: str | None = None) -> dict[str, Any]:
+        """See `DetectorSettings.of_paper`; the number of epochs is the authors' code's."""
+        size = {"image_height": 128, "image_width": 128}
+        recipe = {"standardise": False, "epochs": 601, "batch_size": 64, "patience": 0}
+        return {**super().of_paper(teacher or "vgg16"), **size, **recipe}
+
     def total_steps(self, normals: int) -> int:
         """Steps for this number of training normals."""
         if self.steps is not None:

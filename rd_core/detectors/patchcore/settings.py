@@ -1,7 +1,7 @@
 """Settings of PatchCore and their defaults."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from rd_core.detectors.settings import DetectorSettings
 from rd_core.errors import ConfigError
@@ -43,6 +43,11 @@ class PatchCoreSettings(DetectorSettings):
             ("neighbours", 1, 1000),
         ]
         check_ranges(self, ranges, "where there would be nothing to compare with, or more than any machine can")
+
+    @classmethod
+    def of_paper(cls, teacher: str | None = None) -> dict[str, Any]:
+        """See `DetectorSettings.of_paper`: all of the share is kept."""
+        return {**super().of_paper(teacher), "coreset_vectors": 2**20}
 
     @property
     def grid(self) -> tuple[int, int]:

@@ -198,6 +198,11 @@ class ReverseDistillationSettings(DetectorSettings):
             {**begun.to_dict(), **own, "training": {**begun.training.to_dict(), **length, **training}}
         )
 
+    @classmethod
+    def of_paper(cls, teacher: str | None = None) -> dict[str, Any]:
+        """See `DetectorSettings.of_paper`."""
+        return {**super().of_paper(teacher), "recipe": "paper"}
+
     def of_weights(self) -> Self:
         """See `DetectorSettings.of_weights`."""
         return replace(super().of_weights(), training=TrainingSettings(), recipe=DEFAULT_RECIPE)

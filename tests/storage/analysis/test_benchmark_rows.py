@@ -13,7 +13,8 @@ from storage.errors import CorruptObject
 from storage.filesystem import Store, open_store
 
 ROW = BenchmarkRow(
-    protocol="paper", dataset="mvtec", category="cable", variant="resnet18-oce-M123", seed=0, settings_digest="d",
+    protocol="paper", dataset="mvtec", category="cable", method="reverse_distillation",
+    variant="resnet18-oce-M123", seed=0, settings_digest="d",
     teacher="resnet18", bottleneck="oce", map_stages="1,2,3", image_height=256, image_width=256,
     image_auroc=0.95, pixel_auroc=None, aupro=None, paper_pro=0.5, train_images=10, normal_images=4,
     anomalous_images=5, masked_images=5, steps=100, training_seconds=1.5, images_per_second=20.0, model_bytes=7,
