@@ -41,6 +41,6 @@ def _environment() -> Environment:
     return environment
 
 
-def breakable(key: str) -> Markup:
-    """`key` escaped, with a possible line break after every '/'."""
-    return Markup("/<wbr>").join(shown(key).split("/"))
+def breakable(key: str, after: str = "/") -> Markup:
+    """`key` escaped, with a possible line break after every `after`."""
+    return (Markup(after) + Markup("<wbr>")).join(shown(key).split(after))

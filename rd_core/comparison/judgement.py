@@ -135,11 +135,11 @@ def _choice(
     costs: Mapping[str, Cost], typical: Mapping[str, int],
 ) -> Choice:  # fmt: skip
     if choosing is None:
-        return Choice(None, None, False, (), f"No method is named. {halves.sentence}")
+        return Choice(None, None, False, (), {}, f"No method is named. {halves.sentence}")
     drawn = any(image.drawn for image in images)
     flattered = frozenset(one.method for one in contenders if drawn and one.learns_from_drawn)
     choice = choose(choosing, costs, typical, flattered)
-    if drawn:
+    if drawn and choice.method:
         return replace(
             choice, sentence=f"{choice.sentence} The defects are drawn; real ones may rank methods otherwise."
         )

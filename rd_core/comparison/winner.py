@@ -8,15 +8,20 @@ worse beyond chance nor more than NEAR below it as measured.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from rd_core.comparison.contender import Cost
-from rd_core.comparison.differences import Differences
+from rd_core.comparison.differences import Difference, Differences
 from rd_core.metrics.intervals import CONFIDENCE
 
 NEAR = 0.02
 """of image AUROC. That few images show no difference does not show that there is none: in simulations with 16 parts
 of either label, a cheaper method that was truly 0.10 worse was not worse beyond chance, and so named, in 73 % of
 comparisons, and in 14 % with this limit. One as good as the dearer was still named in two of three."""
+
+Standing = Literal["best", "not worse", "lower", "worse", "flattered"]
+"""of a method beside the best: lower by more than NEAR but not beyond chance; worse beyond chance; or flattered by
+drawn defects, and so not to be named"""
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,8 @@ class Choice:
     """whether it is ahead of each other method beyond chance"""
     not_worse: tuple[str, ...]
     """the best and the methods not worse, cheapest first; empty if none is named"""
+    standings: Mapping[str, Standing]
+    """of each method; empty if nothing was chosen"""
     sentence: str
     """the verdict with its reason"""
 
@@ -47,20 +54,31 @@ def choose(
     costs, typical: of each method, its cost and the seed of its typical model. flattered: methods that learn from
     defects drawn like those that judge, which are not named by them.
     """
-    best = differences.reference
+    best, others = differences.reference, differences.others
+    level = 1 - confidence
+    standings = {name: _standing(others.get(name), name in flattered, level) for name in differences.figures}
     if best in flattered:
-        return Choice(None, None, False, (), _flattered(best))
-    behind = {name for name, other in differences.others.items() if other.p_value <= 1 - confidence}
-    far = {name for name, other in differences.others.items() if other.interval.value > NEAR}
-    candidates = differences.figures.keys() - behind - far - flattered
+        return Choice(None, None, False, (), standings, _flattered(best))
+    candidates = [name for name, standing in standings.items() if standing in ("best", "not worse")]
     not_worse = tuple(sorted(candidates, key=lambda name: expense(costs[name], name)))
-    beyond = len(behind) == len(differences.others) > 0
+    beyond = bool(others) and all(other.p_value <= level for other in others.values())
     sentence = _winner(differences) if beyond else _cheapest(not_worse, differences)
-    left_out = sorted(flattered - behind - far)
+    left_out = sorted(name for name, standing in standings.items() if standing == "flattered")
     if left_out:
         sentence += f" {_listed(left_out)} cannot be named: drawn defects flatter what trains on them."
     named = not_worse[0]
-    return Choice(named, typical[named], beyond, not_worse, sentence)
+    return Choice(named, typical[named], beyond, not_worse, standings, sentence)
+
+
+def _standing(other: Difference | None, flattered: bool, level: float) -> Standing:
+    """other: the best method's figure - this one's; None: it is the best."""
+    if other is not None and other.p_value <= level:
+        return "worse"
+    if other is not None and other.interval.value > NEAR:
+        return "lower"
+    if flattered:
+        return "flattered"
+    return "best" if other is None else "not worse"
 
 
 def expense(cost: Cost, method: str) -> tuple[float, float, str]:

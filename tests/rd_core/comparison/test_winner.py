@@ -76,6 +76,7 @@ def test_a_winner_is_ahead_of_every_other_beyond_chance() -> None:
 def test_else_the_cheapest_of_those_not_worse_is_named() -> None:
     choice = chosen(told(b=(0.02, 0.4), c=(0.2, 0.002)), b=FAST, c=replace(FAST, images_per_second=90.0))
     assert (choice.method, choice.beyond_chance, choice.not_worse) == ("b", False, ("b", "best"))
+    assert choice.standings == {"best": "best", "b": "not worse", "c": "worse"}
     assert choice.sentence == (
         "No method is ahead of every other beyond chance. best has the highest image AUROC, 0.950; b is not worse. b "
         "is named, the cheapest of these: its image AUROC is 0.930, lower by 0.020 as measured and by 0.070 at worst."
@@ -87,6 +88,7 @@ def test_else_the_cheapest_of_those_not_worse_is_named() -> None:
 def test_a_method_far_behind_is_not_named_because_few_images_cannot_tell() -> None:
     choice = chosen(told(b=(0.021, 0.4)), b=FAST)
     assert (choice.method, choice.beyond_chance, choice.not_worse) == ("best", False, ("best",))
+    assert choice.standings == {"best": "best", "b": "lower"}
     assert choice.sentence == (
         "No method is ahead of every other beyond chance. best has the highest image AUROC, 0.950, and is named: no "
         "other that can be named is within 0.02 of it."
@@ -118,6 +120,7 @@ def test_drawn_defects_name_no_method_that_trains_on_them() -> None:
     assert "flatter what trains on them. Label real defects" in leads.sentence
     follows = chosen(told(b=(0.01, 0.8), c=(0.02, 0.6)), frozenset({"b"}), b=FAST)
     assert (follows.method, follows.not_worse) == ("best", ("best", "c"))
+    assert follows.standings == {"best": "best", "b": "flattered", "c": "not worse"}
     assert follows.sentence.endswith("b cannot be named: drawn defects flatter what trains on them.")
     alone = chosen(told(b=(0.01, 0.8)), frozenset({"b"}), b=FAST)
     assert "no other that can be named is within 0.02 of it. b cannot be named" in alone.sentence
