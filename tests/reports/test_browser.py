@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from reports.comparison.report import render_comparison_report
 from reports.drift.report import render_drift_report
 from reports.evaluation.measures import EvaluatedCategory, EvaluationReport, ShareRow
 from reports.evaluation.report import render_evaluation_report
@@ -22,6 +23,7 @@ from reports.run.outcome import CategoryRun, RunReport
 from reports.run.report import render_run_report
 from reports.scored_image import ScoredImage
 from tests.reports import drift_builders
+from tests.reports.comparison import test_report as comparison
 from tests.reports.index import test_page as plant
 from tests.reports.retraining import test_report as retraining
 
@@ -32,6 +34,7 @@ WIDTHS = {
     "drift": (360, 1280),
     "index": (360, 800, 1280),
     "retraining": (360, 1280),
+    "comparison": (360, 1280),
 }
 LONG = "a_very_long_name_without_any_place_to_break_" * 4
 KEY = f"images/cloth/2026-11-21/{LONG}.png"
@@ -96,6 +99,15 @@ def retraining_page() -> str:
     return render_retraining_report(retraining.report(category=LONG[:60], champion=LONG, groups=groups, words=LONG))
 
 
+def comparison_page() -> str:
+    methods = (comparison.method(LONG), comparison.method("padim"))
+    long = comparison.report(
+        drawn=4, category=LONG[:60], named=LONG, reference=LONG, methods=methods, failed=((LONG, 0, LONG),),
+        disagreed=(comparison.disagreed(drawn=True, image_key=KEY, kind=LONG),),
+    )  # fmt: skip
+    return render_comparison_report(long).replace("<details", "<details open")
+
+
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed: the pages' layout is not checked")
 def test_pages_fit_their_window_and_every_picture_is_drawn(
     tmp_path: Path, run_report, category_run, evaluation, evaluated, scored_image
@@ -106,6 +118,7 @@ def test_pages_fit_their_window_and_every_picture_is_drawn(
         "drift": (drift_page(scored_image), 2),
         "index": (index_page(), 0),
         "retraining": (retraining_page(), 2),
+        "comparison": (comparison_page(), 3),
     }
     for name, (page, _) in pages.items():
         (tmp_path / f"{name}.html").write_text(page, "utf-8")
