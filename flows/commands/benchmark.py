@@ -54,6 +54,10 @@ def benchmark(
         int | None, typer.Option(min=1, help="Passes over the normal images; default: as many as the paper.")
     ] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Training steps, instead of --epochs.")] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="A setting of the method, as TOML; may be repeated."),
+    ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Trainings of each model, for the spread.")] = 1,
     category: CategoriesOption = None,
 ) -> None:
@@ -83,6 +87,7 @@ def benchmark(
         from flows.paper.benchmark import (
             BenchmarkFailed,
             BenchmarkSettings,
+            changes_of,
             run_benchmark,
             teacher_of_paper,
             weights_by_teacher,
@@ -99,6 +104,7 @@ def benchmark(
             image_size=image_size,
             epochs=epochs,
             steps=steps,
+            changes=changes_of(changes or []),
             seeds=seeds,
             categories=tuple(category or ()),
         )

@@ -6,6 +6,7 @@ file at once; existing rows are not computed again.
 
 import hashlib
 import json
+import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -58,6 +59,8 @@ class BenchmarkSettings:
     epochs: int | None = None
     """None, with no steps either: as many as the method's paper has"""
     steps: int | None = None
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    """settings of the method's table that differ from those of its paper"""
     seeds: int = 1
     """trainings of everything, from seed 0 on"""
     categories: tuple[str, ...] = ()
@@ -111,7 +114,7 @@ class BenchmarkSettings:
             values |= {"image_height": self.image_size, "image_width": self.image_size}
         if self._length:
             values = {name: value for name, value in values.items() if name not in ("epochs", "steps")}
-        return kind.from_table({**values, **self._length, **changes})
+        return kind.from_table({**values, **self._length, **self.changes, **changes})
 
     def networks(self) -> list[tuple[DetectorSettings, ...]]:
         """The networks to train, the main one first; each entry lists the models that one training serves."""
@@ -128,6 +131,21 @@ def teacher_of_paper(method: str) -> str:
     """The teacher by which the method's paper measures."""
     name: str = settings_class(method).of_paper()["teacher"]
     return name
+
+
+def changes_of(given: Iterable[str]) -> dict[str, Any]:
+    """Settings from the command's options, NAME=VALUE with a value as TOML has it. Raises SettingsError."""
+    changes: dict[str, Any] = {}
+    for text in given:
+        name, _, value = text.partition("=")
+        try:
+            changes[name.strip()] = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError as e:
+            raise SettingsError(
+                f"--set {text} is no setting as TOML has it ({e}), so nothing was computed. Write a number as "
+                "dimensions=100, a word as map_gradients='\"smooth\"', a list as scales=[33]."
+            ) from e
+    return changes
 
 
 def weights_by_teacher(given: Iterable[str], teacher: str) -> dict[str, Path]:

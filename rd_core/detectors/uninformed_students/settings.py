@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from rd_core.detectors.settings import DetectorSettings
 from rd_core.detectors.uninformed_students.architecture import SCALES, extent, layers_of, multiplications
@@ -62,6 +62,13 @@ class UninformedStudentsSettings(DetectorSettings):
         ranges = [("students", 1, 100), ("width", 1, 1024), ("descriptors", 1, 4096), ("crops", 1, 1024)]
         ranges += [("teacher_steps", 1, 10**7), ("student_steps", 1, 10**7), ("patches", 2, 4096)]
         check_ranges(self, ranges, "where nothing would be learnt, or more than any machine can")
+
+    @classmethod
+    def of_paper(cls, teacher: str | None = None) -> dict[str, Any]:
+        """See `DetectorSettings.of_paper`. The paper's teachers learn from ImageNet, which `general_images` would
+        name, and its students for 100 epochs, here of 240 images."""
+        sizes = {"scales": [17, 33, 65], "stride": 1, "width": 128}
+        return {**super().of_paper(teacher or "resnet18"), **sizes, "teacher_steps": 50_000, "student_steps": 24_000}
 
     @property
     def grid(self) -> tuple[int, int]:

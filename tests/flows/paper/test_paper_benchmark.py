@@ -319,6 +319,12 @@ def test_the_papers_figures_of_the_method_stand_beside(
     )
 
 
+def test_a_methods_settings_can_be_changed_and_give_other_rows(mvtec: Path, out: Path, stub: Stub) -> None:
+    for change in ("nearest=3", "nearest=4"):
+        call(mvtec, "--out", out, "--method", "spade", "--set", change, "--category", "carpet")
+    assert [json.loads(row.settings)["model"]["nearest"] for row in rows(out)] == [3, 4]
+
+
 def test_the_settings_of_the_papers_are_theirs() -> None:
     model = BenchmarkSettings(Path(), "a.parquet", method="mkd").model()
     assert (model.teacher, model.image_height, model.to_dict()["epochs"]) == ("vgg16", 128, 601)
@@ -405,6 +411,8 @@ def test_weight_files_are_given_by_teacher(mvtec: Path, out: Path, stub: Stub, t
         (["{mvtec}", "--method", "mkd", "--ablations"], "vary reverse_distillation, but --method is mkd"),
         (["{mvtec}", "--method", "padim", "--epochs", "3"], "padim is not trained by epochs"),
         (["{mvtec}", "--method", "spade", "--steps", "3"], "spade is not trained by steps"),
+        (["{mvtec}", "--method", "spade", "--set", "nearst=3"], "Did you mean 'nearest'"),
+        (["{mvtec}", "--method", "spade", "--set", "nearest=three"], "--set nearest=three is no setting as TOML"),
         (["{mvtec}", "--image-size", "100"], "image_height 100"),
         (["{mvtec}", "--seeds", "0"], "--seeds"),
         (["{mvtec}", "--out", "{tmp}"], "names no Parquet file"),
