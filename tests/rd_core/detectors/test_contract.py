@@ -19,6 +19,7 @@ from rd_core.files.training_state import Resumption
 from tests.rd_core.batch_company import assert_company_does_not_count
 from tests.rd_core.striped_images import SIZE, textured, with_blot
 
+pytestmark = pytest.mark.usefixtures("small_micro_batches")
 TRAIN, EARLY_STOP = textured(12), textured(4, seed=1)
 SIDES = {"image_height": SIZE, "image_width": SIZE}
 SMALL: dict[str, dict[str, Any]] = {

@@ -17,6 +17,7 @@ from rd_core.maps.micro_batch import AnomalyMaps
 from tests.rd_core.detectors.test_contract import CROSS_FIT, small
 from tests.rd_core.striped_images import textured, with_blot
 
+pytestmark = pytest.mark.usefixtures("small_micro_batches")
 TRAIN, EARLY_STOP = textured(14), textured(3, seed=1)
 PARTS = [f"part {n}" for n in range(17)]
 SAME = (0, 5, 9)

@@ -25,6 +25,7 @@ from rd_core.pictures.counted_pixels import CountedPixels
 from tests.rd_core.batch_company import assert_company_does_not_count
 from tests.rd_core.striped_images import SIZE, textured, with_blot
 
+pytestmark = pytest.mark.usefixtures("small_micro_batches")
 SMALL: dict[str, Any] = {"steps": 6, "batch_size": 4, "validate_every": 2, "patience": 0, "cloner_width": 8}
 NORMALS = Normals(textured(6), textured(3, seed=1))
 IMAGES = np.concatenate([textured(2, seed=7), with_blot(textured(1, seed=8))])
@@ -36,13 +37,6 @@ def settings(**changes: Any) -> MKDSettings:
 
 def fit(**changes: Any) -> MKD:
     return train("mkd", settings(**changes), NORMALS).detector
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _small_micro_batches() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("rd_core.detectors.settings.MICRO_BATCH_PIXELS", 4 * SIZE * SIZE)
-        yield
 
 
 @pytest.fixture(scope="module")
