@@ -1,7 +1,6 @@
 """Views suggested from a category's images and labels, in this process."""
 
 from flows.settings import Settings
-from rd_core.detectors.registry import settings_class
 from storage.filesystem import open_store
 from storage.labels.labels import list_label_categories
 from storage.models import models
@@ -16,8 +15,7 @@ def suggested_view(settings: Settings, category: str) -> tuple[SuggestedView, Mo
     store, images = open_store(settings.store, read_only=True), open_store(settings.images, read_only=True)
     chosen = settings.category(category)
     image_format = ImageFormat(chosen.view, chosen.white_level, chosen.max_pixels, chosen.black_level)
-    tiles = not settings_class(chosen.method).knows_places
-    found = suggest_view(store, images, category, image_format, tiles=tiles)
+    found = suggest_view(store, images, category, image_format, settings.detector(category))
     if found is None:
         raise NoNormals(
             f"Category {category!r} has no readable image labelled normal in {settings.store}, so no view can be "

@@ -28,6 +28,8 @@ class DetectorSettings(Record):
     """whether it keeps what is normal at each place of an image, of which a tile has none"""
     cross_fits: ClassVar[bool] = True
     """whether a fit judges normals by models without their parts; False where it is too dear to be repeated"""
+    remembers: ClassVar[bool] = False
+    """whether what it keeps, and the time of its fit, grow with the images; it then learns from fewer crops"""
 
     teacher: str = "efficientnet_lite0"
     """name of the frozen encoder, see `rd_core.features.backbone_spec.TEACHERS`"""
@@ -61,6 +63,10 @@ class DetectorSettings(Record):
         """What a fit to so many images and scoring cost, computed, of a method so dear that it is told before."""
         del train, early_stop
         return None
+
+    def looked_at(self, images: int) -> int:
+        """About how many images a fit to so many looks at, counting repetitions; an estimate of its time."""
+        return images
 
     def refuse_unavailable(self) -> None:  # most methods need no files of their own
         """Raise ConfigError if files that a fit needs, beside the backbone's weights, are not on this machine."""

@@ -1,7 +1,7 @@
 """The views that images could have: what of them each keeps, and what it costs."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,16 +9,44 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from rd_core.pictures.fitting_size import LEAST_PIXELS, fitting_size, nearest_sides
-from rd_core.pictures.image_view import Size
+from rd_core.pictures.image_view import ImageView, Size
 from rd_core.pictures.preprocessing import resize
-from rd_core.pictures.tiling import GRID, Tiling
+from rd_core.pictures.tile_images import crops_of_each
+from rd_core.pictures.tiling import GRID, Tiling, pixels_seen
 
 SHARES = (1 / 16, 1 / 4, 1)
 """of the images' pixels"""
 TILE, OVERLAP = 256, 64
 """pixels"""
+MOST_TIMES = 32
+"""most time of scoring of a suggested view, as a multiple of that of the view that nobody sets"""
+MOST_WHOLE = 2**20
+"""pixels of a view that is not in tiles, where it could be: those of a micro-batch, which bounds memory"""
 LEAST_SIDE = 8
 """pixels of a view: two cells of the finest features, which a defect should cover on each side"""
+
+
+@dataclass(frozen=True)
+class Learning:
+    """A method's training, as far as its time depends on the view."""
+
+    normals: int
+    """images that it learns from and judges"""
+    looked_at: Callable[[int], int]
+    """see `rd_core.detectors.settings.DetectorSettings.looked_at`"""
+    remembers: bool
+    """see `rd_core.detectors.settings.DetectorSettings.remembers`"""
+
+    def cost(self, view: ImageView) -> float:
+        """Time on images of this view, as a multiple of that on images of 256 x 256 pixels."""
+        tiling, crops, side = Tiling.of(view), self.normals, view.height * view.width
+        if tiling is not None:
+            crops *= crops_of_each(tiling, self.normals, remembered=self.remembers)
+            side = tiling.tile**2
+        judged = self.normals * pixels_seen(view)
+        return (self.looked_at(crops) * side + judged) / (
+            (self.looked_at(self.normals) + self.normals) * LEAST_PIXELS
+        )
 
 
 @dataclass(frozen=True)
@@ -32,16 +60,10 @@ class PossibleView:
     scoring: float
 
     @classmethod
-    def whole(cls, height: int, width: int) -> "PossibleView":
-        """One that the networks see at once."""
-        cost = height * width / LEAST_PIXELS
-        return cls(height, width, None, cost, cost)
-
-    @classmethod
-    def tiled(cls, height: int, width: int) -> "PossibleView":
-        """One in tiles."""
-        cost = Tiling(height, width, TILE, OVERLAP).cost
-        return cls(height, width, TILE, TILE**2 / LEAST_PIXELS, cost * height * width / LEAST_PIXELS)
+    def of(cls, height: int, width: int, learning: Learning, *, tiled: bool) -> "PossibleView":
+        """One that the networks see at once, or in tiles."""
+        view = ImageView(height, width, **({"tile": TILE, "overlap": OVERLAP} if tiled else {}))
+        return cls(height, width, view.tile, learning.cost(view), pixels_seen(view) / LEAST_PIXELS)
 
     def side_of(self, area: float) -> float:
         """Pixels a side, in this view, of a defect that covers this share of an image."""
@@ -56,7 +78,7 @@ class PossibleView:
         return float(np.sqrt(np.square(part.astype(np.float32) - back).mean()))
 
 
-def possible_views(sizes: Sequence[Size], *, tiles: bool) -> list[PossibleView]:
+def possible_views(sizes: Sequence[Size], learning: Learning, *, tiles: bool) -> list[PossibleView]:
     """The view that images of these (height, width) get where none is set, then larger ones by their cost of scoring.
 
     tiles: whether the method can be tiled.
@@ -64,13 +86,14 @@ def possible_views(sizes: Sequence[Size], *, tiles: bool) -> list[PossibleView]:
     fitting = fitting_size(sizes)
     median = np.median(np.asarray(sizes, np.float64), axis=0)
     own = [max(GRID, round(float(side) / GRID) * GRID) for side in median]
-    views = {PossibleView.whole(fitting.height, fitting.width)}
+    views = {PossibleView.of(fitting.height, fitting.width, learning, tiled=False)}
     for share in SHARES:
-        whole = PossibleView.whole(*nearest_sides(share * own[0] * own[1], own[1] / own[0]))
-        views.add(whole)
-        height, width = (whole.height, whole.width) if share < 1 else own
+        whole = nearest_sides(share * own[0] * own[1], own[1] / own[0])
+        if not tiles or whole[0] * whole[1] <= MOST_WHOLE:
+            views.add(PossibleView.of(*whole, learning, tiled=False))
+        height, width = whole if share < 1 else own
         if tiles and min(height, width) >= TILE and height * width >= 4 * TILE**2:
-            views.add(PossibleView.tiled(height, width))
+            views.add(PossibleView.of(height, width, learning, tiled=True))
     return sorted(
         (view for view in views if view.height * view.width >= fitting.height * fitting.width),
         key=lambda view: (view.scoring, view.training),
@@ -84,8 +107,10 @@ def area_of_defect(mask: NDArray[np.bool_]) -> float:
 
 
 def cheapest_that_shows(views: Sequence[PossibleView], area: float) -> PossibleView:
-    """The first view if a defect of this area has LEAST_SIDE pixels a side in it, else the one that takes least time
-    of those in which it has, else of the finest."""
-    finest = max(view.side_of(area) for view in views)
-    show = [view for view in views if view.side_of(area) >= min(LEAST_SIDE, finest)]
+    """Of the views that take at most MOST_TIMES the first one's time to score: the first if a defect of this area has
+    LEAST_SIDE pixels a side in it, else the one that takes least time of those in which it has, else of the
+    finest."""
+    affordable = [view for view in views if view.scoring <= MOST_TIMES * views[0].scoring]
+    finest = max(view.side_of(area) for view in affordable)
+    show = [view for view in affordable if view.side_of(area) >= min(LEAST_SIDE, finest)]
     return views[0] if views[0] in show else min(show, key=lambda view: view.training + view.scoring)

@@ -7,12 +7,16 @@ from threading import Lock
 import numpy as np
 from numpy.typing import NDArray
 
+from rd_core.pictures.fitting_size import fitting_size
 from rd_core.pictures.images import Images, counted_of
 from rd_core.pictures.tiling import Place, Tiling
 
 PIXELS = 2**26
 """most pixels of a training's random crops, unless one of every picture has more: 1,024 crops of 256 x 256. It bounds
 the time of the teacher's pass, and the disk for its features"""
+PIXELS_REMEMBERED = 2**24
+"""most pixels of the crops of a method that remembers what it has seen, unless the whole images have more at the size
+that nobody sets: it would take several times as long on 2**26"""
 TIMES_COVERED = 2
 """most random crops of a picture, in multiples of the tiles that cover it"""
 DRAWS = 1_000
@@ -21,9 +25,13 @@ WHOLE = 2
 """most decoded pictures in memory"""
 
 
-def crops_of_each(tiling: Tiling, pictures: int) -> int:
-    """Random crops of each of so many pictures."""
-    return max(1, min(PIXELS // (tiling.tile**2 * pictures), TIMES_COVERED * len(tiling.places)))
+def crops_of_each(tiling: Tiling, pictures: int, *, remembered: bool = False) -> int:
+    """Random crops of each of so many pictures. remembered: by a method whose fit grows with them."""
+    most = PIXELS
+    if remembered:
+        size = fitting_size([(tiling.height, tiling.width)])
+        most = min(PIXELS, max(PIXELS_REMEMBERED, pictures * size.height * size.width))
+    return max(1, min(most // (tiling.tile**2 * pictures), TIMES_COVERED * len(tiling.places)))
 
 
 class RandomCrops:

@@ -197,7 +197,7 @@ def fit_and_publish(
         fitted.report.seconds, threshold.value, engine.library, engine.why,
     )  # fmt: skip
     tiling = Tiling.of(request.view)
-    tiles = None if tiling is None else in_words(tiling, len(model.split.train))
+    tiles = None if tiling is None else _tiles_in_words(tiling, request, model.split)
     return replace(_receipt(card, model.normals, fitted, model.calibration), page=page, tiles=tiles)
 
 
@@ -373,10 +373,15 @@ def _learnt_and_judged(
     if tiling is None:
         cross = CrossFit(held_out.parts, held_out.set_aside, held_out.judge)
         return Normals(train, early_stop), cross if crosses else None
-    tiled = TiledNormals(train, early_stop, tiling, request.settings.seed)
-    get_run_logger().info("training in tiles category=%s: %s", request.category, in_words(tiling, len(train)))
+    tiled = TiledNormals(train, early_stop, tiling, request.settings.seed, remembered=request.settings.remembers)
+    words = _tiles_in_words(tiling, request, split)
+    get_run_logger().info("training in tiles category=%s: %s", request.category, words)
     maximum_is_score = checkpoint.blank(request.settings).score_is_map_maximum
     return tiled.crops, tiled.cross(held_out, maximum_is_score=maximum_is_score) if crosses else None
+
+
+def _tiles_in_words(tiling: Tiling, request: TrainingRequest, split: holdout.Split) -> str:
+    return in_words(tiling, len(split.train), remembered=request.settings.remembers)
 
 
 def _of(normals: NormalImages, indices: Sequence[int]) -> list[str]:

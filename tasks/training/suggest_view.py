@@ -7,9 +7,17 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from rd_core.detectors.settings import DetectorSettings
 from rd_core.errors import ViewImpossible
 from rd_core.pictures.image_view import ImageView, Size
-from rd_core.pictures.possible_views import PossibleView, area_of_defect, cheapest_that_shows, possible_views
+from rd_core.pictures.possible_views import (
+    LEAST_SIDE,
+    Learning,
+    PossibleView,
+    area_of_defect,
+    cheapest_that_shows,
+    possible_views,
+)
 from rd_core.pictures.read_ahead import read_ahead
 from storage.errors import KeyNotFound, UnreadableImage
 from storage.filesystem import Store
@@ -49,19 +57,28 @@ class SuggestedView:
         """The cheapest that shows small defects; without masks the first."""
         return self.views[0] if self.small_defect is None else cheapest_that_shows(self.views, self.small_defect)
 
+    @property
+    def too_dear(self) -> PossibleView | None:
+        """The first view that shows small defects, where the suggested one does not."""
+        small = self.small_defect
+        if small is None or self.suggested.side_of(small) >= LEAST_SIDE:
+            return None
+        return next((view for view in self.views if view.side_of(small) >= LEAST_SIDE), None)
+
 
 def suggest_view(
-    store: Store, images: Store, category: str, image_format: ImageFormat, *, tiles: bool
+    store: Store, images: Store, category: str, image_format: ImageFormat, method: DetectorSettings
 ) -> SuggestedView | None:
     """None if no labelled normal can be read.
 
-    image_format: its view's crop and the decoding count. tiles: whether the method can be tiled.
+    image_format: its view's crop and the decoding count. method: the settings to train by.
     """
     keys = labels.normal_image_keys(store, category)
     sizes = sizes_seen(images, keys, image_format.view)
     if not sizes:
         return None
-    views = possible_views(sizes, tiles=tiles)
+    learning = Learning(len(keys), method.looked_at, method.remembers)
+    views = possible_views(sizes, learning, tiles=not method.knows_places)
     some = keys[:: max(1, -(-len(keys) // MOST_PICTURES))]
     middles = [found for key in some if (found := _middle(images, image_format, key)) is not None]
     lost = [float(np.median([view.lost(*middle) for middle in middles])) if middles else 0.0 for view in views]

@@ -15,11 +15,12 @@ from rd_core.pictures.tiling import Place, Tiling
 from tasks.training.calibration import HeldOutNormals
 
 
-def in_words(tiling: Tiling, normals: int) -> str:
-    """What a training on so many normals and a night do, for people."""
-    each, side, tiles = crops_of_each(tiling, normals), tiling.tile, len(tiling.places)
+def in_words(tiling: Tiling, normals: int, *, remembered: bool) -> str:
+    """What a training on so many normals and a night do, for people. remembered: see `crops_of_each`."""
+    each, side, tiles = crops_of_each(tiling, normals, remembered=remembered), tiling.tile, len(tiling.places)
+    why = ", few because this method's training grows with them" if remembered else ""
     return (
-        f"it learns from {each * normals:,} random crops of {side} x {side} pixels, {each} of each normal, and "
+        f"it learns from {each * normals:,} random crops of {side} x {side} pixels, {each} of each normal{why}, and "
         f"scores an image of {tiling.height} x {tiling.width} pixels in {tiles:,} tiles, each at the cost of an "
         f"image of {side} x {side}"
     )
@@ -29,10 +30,12 @@ class TiledNormals:
     """Random crops to fit a detector to, and whole images judged by their tiles. A crop and a tile show their image's
     part, so no tile is judged by a model that has seen its part."""
 
-    def __init__(self, train: Images, early_stop: Images, tiling: Tiling, seed: int) -> None:
-        """train, early_stop: whole images of the tiling's size."""
+    def __init__(
+        self, train: Images, early_stop: Images, tiling: Tiling, seed: int, *, remembered: bool = False
+    ) -> None:
+        """train, early_stop: whole images of the tiling's size. remembered: see `crops_of_each`."""
         self._images, self._tiling = JoinedImages(train, early_stop), tiling
-        self.each = crops_of_each(tiling, len(train))
+        self.each = crops_of_each(tiling, len(train), remembered=remembered)
         """crops of an image"""
         self.crops = Normals(
             RandomCrops(train, tiling, self.each, seed), RandomCrops(early_stop, tiling, self.each, seed + 1)

@@ -43,10 +43,22 @@ def _notes(found: "SuggestedView", champion: "ModelCard | None") -> list[str]:
     lines += [f"tile = {chosen.tile}"] if chosen.tile else []
     return [
         known,
+        *_of_dearer(found),
         "more pixels are not always better: once a defect is seen, scores of images may get worse with more",
         *_of_champion(champion),
         "to take the suggested view, write into categories.toml:",
         *lines,
+    ]
+
+
+def _of_dearer(found: "SuggestedView") -> list[str]:
+    if (dear := found.too_dear) is None:
+        return []
+    tiles = f" in tiles of {dear.tile}" if dear.tile else ""
+    longer = times(dear.scoring / found.views[0].scoring)
+    return [
+        f"small defects ask for {dear.height} x {dear.width}{tiles}, which takes {longer} times as long to score as "
+        "the first: a crop, or a camera that is nearer, costs less"
     ]
 
 

@@ -16,6 +16,7 @@ class PatchCoreSettings(DetectorSettings):
     """Size of the memory, and how it scores an image."""
 
     method: ClassVar[str] = "patchcore"
+    remembers: ClassVar[bool] = True
 
     coreset_share: float = 0.1
     """share of the normals' patches that is kept; 0.25, 0.1 and 0.01 in the paper"""

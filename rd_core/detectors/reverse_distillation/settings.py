@@ -179,6 +179,10 @@ class ReverseDistillationSettings(DetectorSettings):
         """See `DetectorSettings.learns_from_drawn`."""
         return bool(self.training.pseudo_anomalies or self.magnitude or self.discriminator_cells)
 
+    def looked_at(self, images: int) -> int:
+        """See `DetectorSettings.looked_at`."""
+        return images + self.training.total_steps(images) * self.training.batch_size
+
     @classmethod
     def table_names(cls) -> list[str]:
         """See `DetectorSettings.table_names`; training settings stand beside the others."""

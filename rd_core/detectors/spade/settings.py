@@ -14,6 +14,7 @@ class SpadeSettings(DetectorSettings):
     """Size of the gallery and of the comparison; the defaults are the paper's."""
 
     method: ClassVar[str] = "spade"
+    remembers: ClassVar[bool] = True
 
     nearest: int = 50
     """normals that an image is compared with, nearest by their averaged features"""

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rd_core.errors import ConfigError
-from rd_core.pictures.tile_images import PIXELS, RandomCrops, TilesOf, crops_of_each
+from rd_core.pictures.tile_images import PIXELS, PIXELS_REMEMBERED, RandomCrops, TilesOf, crops_of_each
 from rd_core.pictures.tiling import GRID, Place, Tiling
 
 
@@ -92,6 +92,14 @@ def test_the_number_of_crops_does_not_grow_with_the_picture() -> None:
     assert crops_of_each(Tiling(6000, 8000, 256, 64), 40) == PIXELS // 256**2 // 40 == 25
     assert crops_of_each(Tiling(6000, 8000, 512, 64), 40) == 6
     assert crops_of_each(Tiling(6000, 8000, 256, 64), 5000) == 1
+
+
+def test_what_is_remembered_are_fewer_crops_but_no_fewer_pixels_than_of_whole_images() -> None:
+    large = Tiling(6000, 8000, 256, 64)
+    assert crops_of_each(large, 8, remembered=True) == PIXELS_REMEMBERED // 256**2 // 8 == 32
+    assert crops_of_each(Tiling(1248, 500, 256, 64), 111, remembered=True) == 640 * 256 // 256**2 == 2
+    assert crops_of_each(large, 200, remembered=True) == 4  # 512 x 512
+    assert crops_of_each(large, 500, remembered=True) == crops_of_each(large, 500) == 2
 
 
 def test_all_tiles_of_each_picture_follow_each_other_and_are_fetched_once_in_order() -> None:
