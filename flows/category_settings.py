@@ -166,8 +166,8 @@ class CategorySettings(BaseModel):
     def _holds_pixels(
         cls, value: tuple[float, float, float, float] | None
     ) -> tuple[float, float, float, float] | None:
-        if value is not None:
-            Crop.of(value)
+        if value is not None and (why := Crop.fault(value)):
+            raise ValueError(why)
         return value
 
     @field_validator("teacher")

@@ -17,14 +17,26 @@ def what_in_words(polygons: Sequence[object], mask: str | None) -> str:
     return {0: "nothing ignored", 1: "1 region"}.get(len(polygons), f"{len(polygons)} regions")
 
 
-def next_steps(category: str, *, in_force: bool) -> list[str]:
-    """What follows from a region that was saved. in_force: whether the category has a champion."""
+def too_small_in_words(number: int, regions: int, size: tuple[int, int]) -> str:
+    """What is wrong with so many of the regions. size: height and width at which the model sees images."""
+    which, them = ("The region is", "it") if regions == 1 else (f"{number} of {regions} regions are", "them")
+    return (
+        f"{which} too small: no pixel of the {size[0]} x {size[1]} that the model sees lies by half in {them}, "
+        f"so nothing there is ignored. Draw {them} larger, or train with a larger image_size."
+    )
+
+
+def next_steps(category: str, *, in_force: bool, ignores: bool) -> list[str]:
+    """What follows from a region that was saved. in_force: whether the category has a champion. ignores: whether the
+    region ignores anything."""
     if not in_force:
-        return [f"The first training uses it: rd-inspect train --category {category}"]
+        does = "uses it" if ignores else "ignores nothing"
+        return [f"The first training {does}: rd-inspect train --category {category}"]
     return [
         "Days that are scored stay as they are.",
         f"The model in force keeps scoring {category} with the region that it was trained with.",
-        f"To use this one: rd-inspect recalibrate --category {category}, which keeps the weights and sets a new "
-        "threshold from normal images that it has not learnt from; or a new training: rd-inspect train --category "
-        f"{category}. Each makes a candidate; rd-inspect promote puts it in force.",
+        f"To {'use this one' if ignores else 'ignore nothing'}: rd-inspect recalibrate --category {category}, which "
+        "keeps the weights and sets a new threshold from normal images that it has not learnt from; or a new "
+        f"training: rd-inspect train --category {category}. Each makes a candidate; rd-inspect promote "
+        "puts it in force.",
     ]

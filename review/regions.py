@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from rd_core.errors import ViewImpossible
 from rd_core.pictures.ignored_regions import Ignore
 from rd_core.pictures.image_view import ImageView
-from reports.ignored_region import next_steps, version_in_words
+from reports.ignored_region import next_steps, too_small_in_words, version_in_words
 from reports.overlay import IGNORED, shrunk
 from reports.plain_text import shown
 from review.pictures import LONGEST_SIDE, webp
@@ -59,11 +60,13 @@ class Regions:
 
     def state(self, category: str) -> dict[str, Any]:
         """{"region": what is in force or None, "versions": newest first, "images": keys of normal images to draw
-        over, "champion": what the model in force ignores, in words}. Raises KeyNotFound."""
+        over, "champion": what the model in force ignores, in words, "crop": see `crop_in_force`}. Raises
+        KeyNotFound."""
         self.refuse_unknown(category)
         history = ignored_regions.read_history(self._store, category)
         champion = self._champion_in_words(category, ignored_regions.in_force(history))
-        return {**_known(history), "images": self._normals(category), "champion": champion}
+        crop = crop_in_force(self._store, self._images, category)
+        return {**_known(history), "images": self._normals(category), "champion": champion, "crop": crop}
 
     def save(self, sent: dict[str, Any], drawn_by: str) -> dict[str, Any]:
         """Put {"category", "polygons", "expected": digest of the region shown or None, "key": image drawn on} in
@@ -84,10 +87,10 @@ class Regions:
             ignored_regions.save_region(self._store, category, region, expected=expected)
         except Conflict as e:
             raise Overtaken(str(e), self.state(category)) from e
-        return {
-            **self.state(category),
-            "next": next_steps(category, in_force=models.has_champion(self._store, category)),
-        }
+        small = too_small(self._store, self._images, category, region)
+        in_force = models.has_champion(self._store, category)
+        steps = next_steps(category, in_force=in_force, ignores=not region.is_empty)
+        return {**self.state(category), "next": [*([small] if small else []), *steps]}
 
     def picture(self, category: str, key: str) -> bytes:
         """A normal image of the category as WebP. Raises KeyNotFound, UnreadableImage."""
@@ -140,8 +143,7 @@ class Regions:
         card = models.champion_card(self._store, category)
         if card is None:
             return "No model is in force yet."
-        ignore = None if region is None else Ignore(region.polygons, region.mask)
-        if ImageView.from_dict(card.preprocessing.view).ignore == ignore:
+        if ImageView.from_dict(card.preprocessing.view).ignore == Ignore.of(region):
             return f"The model in force, {card.version}, scores with this region."
         return f"The model in force, {card.version}, scores with another region than the one saved last."
 
@@ -150,6 +152,40 @@ class Regions:
         data = self._images.read(key)
         with room_for(data):
             return shrunk(decode(data, **(card.preprocessing.decoding if card else {})), LONGEST_SIDE)
+
+
+def too_small(store: Store, images: Store, category: str, region: IgnoredRegion | None) -> str | None:
+    """Which regions ignore no pixel of what the model in force sees, in words; None if all do, if it crops them away,
+    or if there is no model or no image."""
+    if region is None or region.is_empty or (seen := _seen(store, images, category)) is None:
+        return None
+    (view, size), ignore = seen, Ignore(region.polygons, region.mask)
+    try:
+        number = view.too_small(ignore, size)
+    except ViewImpossible:
+        return None
+    return too_small_in_words(number, len(ignore.regions), view.size) if number else None
+
+
+def crop_in_force(store: Store, images: Store, category: str) -> list[float] | None:
+    """[left, top, width, height] of the crop of the model in force, in shares of its images; None if it has none, or
+    fits them not."""
+    seen = _seen(store, images, category)
+    if seen is None or seen[0].crop is None:
+        return None
+    view, (of_height, of_width) = seen
+    try:
+        top, left, height, width = view.covered((of_height, of_width))
+    except ViewImpossible:
+        return None
+    return [left / of_width, top / of_height, width / of_width, height / of_height]
+
+
+def _seen(store: Store, images: Store, category: str) -> tuple[ImageView, tuple[int, int]] | None:
+    """The view of the model in force, and height and width of a normal image."""
+    card = models.champion_card(store, category)
+    size = None if card is None else ignored_regions.size_to_draw_on(store, images, category)
+    return None if card is None or size is None else (ImageView.from_dict(card.preprocessing.view), size)
 
 
 def _known(history: Sequence[IgnoredRegion]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -16,10 +17,11 @@ from typing import Any
 import numpy as np
 
 from storage import layout
-from storage.errors import AlreadyExists, Conflict, CorruptObject, KeyNotFound, UnreadableImage
+from storage.errors import OF_ONE_OBJECT, AlreadyExists, Conflict, CorruptObject, KeyNotFound, UnreadableImage
 from storage.images import decode_mask
 from storage.labels import annotators, labels
 from storage.models import models
+from storage.pictures.headers import displayed_size
 from storage.pictures.masks import mask_png
 from storage.pictures.rasters import polygon_mask
 from storage.stores import checked_json, json_records
@@ -180,6 +182,14 @@ def images_to_draw_on(store: Store, category: str) -> list[str]:
     keys = labels.normal_image_keys(store, category)
     card = None if keys else models.champion_card(store, category)
     return keys or list(card.images.train if card else ())
+
+
+def size_to_draw_on(store: Store, images: Store, category: str) -> tuple[int, int] | None:
+    """Height and width of the first normal image whose header can be read; None without one."""
+    for key in images_to_draw_on(store, category):
+        with suppress(UnreadableImage, *OF_ONE_OBJECT), images.open(key) as file:
+            return displayed_size(file)
+    return None
 
 
 def from_json(content: Any) -> list[list[list[float]]]:

@@ -70,13 +70,14 @@ def regions(
         if not (set_from or clear or show):
             from flows.commands.tables.regions import regions_table
 
-            print_table(regions_table(opened, category))
+            print_table(regions_table(opened, line, category))
 
 
 def _save(store: "Store", images: "Store", category: str, file: Path | None, by: str) -> None:
     """Put the file's region in force, or none, and say what follows."""
     from flows.settings import SettingsError
     from reports.ignored_region import next_steps
+    from review.regions import too_small
     from storage import ignored_regions
     from storage.models.models import has_champion
 
@@ -89,7 +90,9 @@ def _save(store: "Store", images: "Store", category: str, file: Path | None, by:
     if (before is not None and kept.digest == before.digest) or (before is None and kept.is_empty):
         say(f"{category}: this is in force already; nothing was changed.")
         return
-    for line in next_steps(category, in_force=has_champion(store, category)):
+    if words := too_small(store, images, category, kept):
+        say(words)
+    for line in next_steps(category, in_force=has_champion(store, category), ignores=not kept.is_empty):
         say(line)
 
 
@@ -105,26 +108,13 @@ def _read(images: "Store", store: "Store", category: str, file: Path | None, by:
         return ignored_regions.drawn([], by=by, at=now)
     data = read_label_file(file)
     if file.suffix.lower() != ".json":
-        return ignored_regions.masked(data, by=by, at=now, size=_size(images, store, category))
+        size = ignored_regions.size_to_draw_on(store, images, category)
+        return ignored_regions.masked(data, by=by, at=now, size=size)
     try:
         content = json.loads(data)
     except (ValueError, RecursionError) as e:
         raise UnusableRegion(f"it is not JSON ({e}).") from e
     return ignored_regions.drawn(ignored_regions.from_json(content), by=by, at=now)
-
-
-def _size(images: "Store", store: "Store", category: str) -> tuple[int, int] | None:
-    """Height and width of the first readable normal image; None without one."""
-    from contextlib import suppress
-
-    from storage.errors import OF_ONE_OBJECT, UnreadableImage
-    from storage.ignored_regions import images_to_draw_on
-    from storage.pictures.headers import displayed_size
-
-    for key in images_to_draw_on(store, category):
-        with suppress(UnreadableImage, *OF_ONE_OBJECT), images.open(key) as file:
-            return displayed_size(file)
-    return None
 
 
 def _show(store: "Store", images: "Store", settings: "CategorySettings", category: str, out: Path) -> None:

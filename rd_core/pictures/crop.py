@@ -23,25 +23,19 @@ class Crop(Record):
     """of all four: whole pixels, or shares of the image's height and width"""
 
     def __post_init__(self) -> None:
-        numbers = self.top, self.left, self.height, self.width
-        if not all(math.isfinite(number) for number in numbers) or min(numbers) < 0 or 0 in numbers[2:]:
-            raise ConfigError(
-                f"crop = {self}: it holds no pixel of an image. Give [top, left, height, width], the first two from "
-                "0, the others above 0."
-            )
-        if self.unit == "pixels" and any(number != int(number) for number in numbers):
-            raise ConfigError(f"crop = {self}: a part of a pixel cannot be cut. Give whole numbers.")
-        if self.unit == "shares" and max(self.top + self.height, self.left + self.width) > 1 + _ROUNDING:
-            raise ConfigError(
-                f"crop = {self}: it reaches beyond the image. Fractions are shares of the image's height and width: "
-                "top + height and left + width are at most 1.0. Whole numbers are pixels."
-            )
+        if why := _fault((self.top, self.left, self.height, self.width), self.unit):
+            raise ConfigError(f"crop = {self}: {why}")
 
     @classmethod
     def of(cls, numbers: Sequence[float]) -> Self:
         """[top, left, height, width]: pixels if all are int, shares if one is float. Raises ConfigError."""
         top, left, height, width = map(float, numbers)
-        return cls(top, left, height, width, "pixels" if all(isinstance(n, int) for n in numbers) else "shares")
+        return cls(top, left, height, width, _unit(numbers))
+
+    @staticmethod
+    def fault(numbers: Sequence[float]) -> str | None:
+        """Why these four are no crop, and the cure; None if they are one."""
+        return _fault(numbers, _unit(numbers))
 
     def box(self, size: tuple[int, int]) -> tuple[int, int, int, int]:
         """(top, left, height, width) in pixels of an image of `size`; at least one pixel. Raises ViewImpossible."""
@@ -65,3 +59,21 @@ class Crop(Record):
     def __str__(self) -> str:
         form = "{:g}" if self.unit == "pixels" else "{:.6}"
         return f"[{', '.join(form.format(number) for number in (self.top, self.left, self.height, self.width))}]"
+
+
+def _unit(numbers: Sequence[float]) -> Literal["pixels", "shares"]:
+    return "pixels" if all(isinstance(number, int) for number in numbers) else "shares"
+
+
+def _fault(numbers: Sequence[float], unit: Literal["pixels", "shares"]) -> str | None:
+    top, left, height, width = numbers
+    if not all(math.isfinite(number) for number in numbers) or min(numbers) < 0 or 0 in (height, width):
+        return "it holds no pixel of an image. Give [top, left, height, width], from 0, the last two above it."
+    if unit == "pixels" and any(number != int(number) for number in numbers):
+        return "a part of a pixel cannot be cut. Give whole numbers."
+    if unit == "shares" and max(top + height, left + width) > 1 + _ROUNDING:
+        return (
+            "it reaches beyond the image. Fractions are shares of the image's height and width: top + height and "
+            "left + width are at most 1.0. Whole numbers are pixels."
+        )
+    return None

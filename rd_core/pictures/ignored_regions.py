@@ -4,7 +4,7 @@ import base64
 import binascii
 import io
 from dataclasses import dataclass
-from typing import Self
+from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,15 @@ from rd_core.settings import Record
 
 Point = tuple[float, float]
 """x and y, as shares of the width and the height"""
+
+
+class DrawnRegion(Protocol):
+    """What somebody drew; `storage.ignored_regions.IgnoredRegion` is one."""
+
+    @property
+    def polygons(self) -> tuple[tuple[Point, ...], ...]: ...
+    @property
+    def mask(self) -> str | None: ...
 
 
 @dataclass(frozen=True)
@@ -40,11 +49,22 @@ class Ignore(Record):
             _mask_of(self.mask)
 
     @classmethod
+    def of(cls, region: DrawnRegion | None) -> Self | None:
+        """The pixels that a drawn region ignores; None without one. Raises ConfigError for an empty one."""
+        return None if region is None else cls(region.polygons, region.mask)
+
+    @classmethod
     def of_mask(cls, mask: NDArray[np.bool_]) -> Self:
         """bool (h, w), True where pixels are ignored."""
         out = io.BytesIO()
         Image.fromarray(mask).save(out, "PNG", optimize=True)
         return cls(mask=base64.b64encode(out.getvalue()).decode("ascii"))
+
+    @property
+    def regions(self) -> "list[Ignore]":
+        """Each polygon, and the mask, by itself."""
+        masks = [] if self.mask is None else [Ignore(mask=self.mask)]
+        return [Ignore((polygon,)) for polygon in self.polygons] + masks
 
     def on(self, size: tuple[int, int]) -> NDArray[np.bool_]:
         """bool `size`: True for the ignored pixels of an image of `size`."""

@@ -202,6 +202,16 @@ class ImageView(Record):
             return ignored
         return offset.scaled((size[0], size[1]), drawn).restored(ignored.astype(np.float32)) >= 0.5
 
+    def too_small(self, ignore: Ignore, size: Size) -> int:
+        """How many of these regions lie within the crop of an image of `size`, but have no pixel of the view ignored:
+        of each, more than half counts. Raises ViewImpossible."""
+        box, found = self.covered(size), 0
+        for region in ignore.regions:
+            top, left, height, width = box
+            ignored = region.on(size)[top : top + height, left : left + width]
+            found += bool(ignored.any() and _shrunk(~ignored, self.size).all())
+        return found
+
     def in_words(self) -> str:
         """One line, such as "640 x 256, crop [0, 100, 500, 1000] pixels, 2 ignored regions"."""
         parts = [f"{self.height} x {self.width}"]

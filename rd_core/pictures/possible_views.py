@@ -62,7 +62,7 @@ class PossibleView:
     @classmethod
     def of(cls, height: int, width: int, learning: Learning, *, tiled: bool) -> "PossibleView":
         """One that the networks see at once, or in tiles."""
-        view = ImageView(height, width, **({"tile": TILE, "overlap": OVERLAP} if tiled else {}))
+        view = ImageView(height, width, tile=TILE if tiled else None, overlap=OVERLAP if tiled else 0)
         return cls(height, width, view.tile, learning.cost(view), pixels_seen(view) / LEAST_PIXELS)
 
     def side_of(self, area: float) -> float:

@@ -15,6 +15,7 @@ let saved = { digest: null, polygons: [] };  /* what is in force, as far as this
 let history_ = [];      /* every saved version, newest first */
 let undone = [];        /* earlier drawings; the last one is what undo brings back */
 let lastMove = null;    /* the point or region that arrow keys are moving: one step to undo */
+let crop = null;         /* [left, top, width, height] in shares: all that the model in force sees */
 let images = [], at = 0, scale = 1, chosen = null, drag = null, rendering = false;
 
 function tell(text) { $("told").textContent = text; }
@@ -110,6 +111,12 @@ function element(name, attributes, parent) {
   return made;
 }
 
+/* The image without its crop. */
+function aroundCrop(width, height) {
+  const [left, top, across, down] = [crop[0] * width, crop[1] * height, crop[2] * width, crop[3] * height];
+  return `M0,0H${width}V${height}H0Z M${left},${top}v${down}h${across}v${-down}Z`;
+}
+
 /* focus: whether the chosen region or point is to have it, wherever it is now. */
 function show(focus = false) {
   const drawing = $("drawing"), [width, height] = [$("picture").naturalWidth || 1, $("picture").naturalHeight || 1];
@@ -118,6 +125,7 @@ function show(focus = false) {
   drawing.setAttribute("viewBox", `0 0 ${width} ${height}`);
   rendering = true;
   drawing.replaceChildren();
+  if (crop) element("path", { class: "crop", "stroke-width": 2 * pixel, d: aroundCrop(width, height) }, drawing);
   const text = points => points.map(([x, y]) => `${x * width},${y * height}`).join(" ");
   polygons.forEach((points, region) => {
     element("polygon", {
@@ -296,7 +304,8 @@ function know(state) {
   $("mask").hidden = !saved.mask;
   if (saved.mask) $("mask").src = `/regions/mask?${new URLSearchParams({ category, v: saved.digest })}`;
   else $("mask").removeAttribute("src");
-  $("champion").textContent = state.champion;
+  crop = state.crop;
+  $("champion").textContent = state.champion + (crop ? " It sees the bright rectangle alone." : "");
   $("versions").replaceChildren(...history_.map((version, number) => {
     const line = document.createElement("li"), button = document.createElement("button");
     line.textContent = `${version.words} `;

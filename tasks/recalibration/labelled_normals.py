@@ -9,6 +9,8 @@ from storage.labels import labels
 from storage.layout import production_day
 from storage.models.card import ModelCard
 
+FEWEST_NORMALS = 16
+"""labelled normals for a threshold of their own, as a retraining needs"""
 CONTRADICTION = "contradiction"
 OTHER_DAY = "other day"
 

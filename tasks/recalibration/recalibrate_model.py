@@ -24,6 +24,7 @@ from storage.models import models
 from storage.models.card import ModelCard
 from tasks.recalibration.basis import Basis, counted, labelled_basis, maps_of, unlabelled_basis, without_highest
 from tasks.recalibration.held_out import with_alpha
+from tasks.recalibration.labelled_normals import FEWEST_NORMALS
 from tasks.recalibration.order import HELD_OUT, LABELLED, UNLABELLED, UNLABELLED_DAYS, RecalibrateOrder
 from tasks.recalibration.sealed_scores import ScoredImage, last_sealed_day, window_before
 from tasks.reporting.promise import promise_of
@@ -38,8 +39,6 @@ from tasks.worker.worker_process import prepare_worker_process
 
 NOTHING_PROVEN = 1.0
 """false-alarm rate that images prove at which nobody has looked"""
-FEWEST_NORMALS = 16
-"""labelled normals for a threshold of their own, as a retraining needs"""
 
 
 @dataclass(frozen=True)

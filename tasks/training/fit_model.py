@@ -32,7 +32,7 @@ from storage.models.card import CROSS, SPLIT, ModelCard, Retraining, WeightsFile
 from tasks.reporting.promise import promise_of
 from tasks.training.calibration import Calibration, HeldOutNormals, judge_held_out
 from tasks.training.fitted_model import FittedModel
-from tasks.training.ignored import ignored_by, ignored_share
+from tasks.training.ignored import ignored_by, ignored_share, too_small
 from tasks.training.model_card import model_card
 from tasks.training.normal_alignment import align_normals
 from tasks.training.normal_images import NormalImages, PixelSource, read_normal_images, unlabelled_keys
@@ -221,6 +221,8 @@ def fit_and_calibrate(
         aligned, normals, split = align_normals(images, normals, split, request.image_format, request.align)
         request = replace(request, view=aligned.view)
     _warn_of_slow_precision(request)
+    if small := too_small(request.view, normals.sizes[normals.keys[0]]):
+        get_run_logger().warning("ignored regions category=%s: %s", request.category, small)
     if normals.left_out:
         get_run_logger().warning("normals left out category=%s: %s", request.category, normals.left_out)
     unfinished = UnfinishedTraining(store, request.category, _digest(request, normals, split, start))

@@ -3,9 +3,10 @@
 from dataclasses import replace
 
 from rd_core.pictures.ignored_regions import Ignore
-from rd_core.pictures.image_view import ImageView
+from rd_core.pictures.image_view import ImageView, Size
+from reports.ignored_region import too_small_in_words
 from storage.filesystem import Store
-from storage.ignored_regions import IgnoredRegion, read_region
+from storage.ignored_regions import read_region
 from storage.models.card import ModelCard
 
 _SIDE = 1000
@@ -14,12 +15,7 @@ _SIDE = 1000
 
 def ignored_now(store: Store, category: str) -> Ignore | None:
     """The category's region in force; None if nothing is ignored. Raises CorruptObject, Conflict."""
-    return as_seen(read_region(store, category))
-
-
-def as_seen(region: IgnoredRegion | None) -> Ignore | None:
-    """The region as a view has it."""
-    return None if region is None else Ignore(region.polygons, region.mask)
+    return Ignore.of(read_region(store, category))
 
 
 def ignored_by(card: ModelCard) -> Ignore | None:
@@ -36,3 +32,11 @@ def ignoring(card: ModelCard, ignore: Ignore | None) -> ModelCard:
     """The card with that region in its view."""
     view = replace(ImageView.from_dict(card.preprocessing.view), ignore=ignore)
     return replace(card, preprocessing=replace(card.preprocessing, view=view.to_dict()))
+
+
+def too_small(view: ImageView, size: Size) -> str | None:
+    """Which ignored regions ignore no pixel of the view of an image of `size`, in words; None if all do."""
+    if view.ignore is None:
+        return None
+    number = view.too_small(view.ignore, size)
+    return too_small_in_words(number, len(view.ignore.regions), view.size) if number else None

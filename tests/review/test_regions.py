@@ -9,11 +9,15 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
+from proofs.model_cards import publish_made_up
+from rd_core.pictures.crop import Crop
+from rd_core.pictures.image_view import ImageView
 from review.app import create_app
 from review.desk import Desk
 from storage.filesystem import LocalStore
 from storage.ignored_regions import drawn, masked, read_history, read_region, save_region
 from storage.labels.labels import Label, write_labels
+from storage.models.models import promote
 from storage.pictures.masks import mask_png
 from tests.review.night import NOW
 
@@ -139,3 +143,29 @@ def test_the_page_offers_categories_without_a_night(store: LocalStore, desk_of: 
         assert 'data-category="silk"' in page
         assert client.post("/api/regions", json={**sent([CORNER]), "category": "silk"}).status_code == 403
         assert client.get("/regions?category=nylon").status_code == 404
+
+
+def crop_champion(store: LocalStore, crop: Crop) -> None:
+    """Put a model in force that sees this rectangle."""
+    view = ImageView(8, 8, crop).to_dict()
+    publish_made_up(store, "cloth", "cropping", preprocessing={"view": view})
+    promote(store, "cloth", "cropping", by="test", now=NOW)
+
+
+@pytest.mark.parametrize(
+    ("crop", "shares"),
+    [([50, 60, 100, 120], [0.2, 0.25, 0.4, 0.5]), ([0.0, 0.5, 1.0, 0.5], [0.5, 0, 0.5, 1]), (None, None)],
+)
+def test_the_crop_of_the_model_in_force_is_told_in_shares_of_the_images(
+    client: TestClient, store: LocalStore, crop: list[float] | None, shares: list[float] | None
+) -> None:
+    out = io.BytesIO()
+    Image.new("RGB", (300, 200)).save(out, "PNG")
+    store.write("images/cloth/2026-03-01/0.png", out.getvalue())
+    write_labels(store, "cloth", [Label("images/cloth/2026-03-01/0.png", "normal", None, "ann", NOW)], "first")
+    if crop:
+        crop_champion(store, Crop.of(crop))
+    assert client.get("/api/regions", params={"category": "cloth"}).json()["crop"] == shares
+    save = client.post("/api/regions", json=sent([[[0.1, 0.1], [0.11, 0.1], [0.11, 0.11]]])).json()
+    assert save["crop"] == shares
+    assert ("too small" in save["next"][0]) == (crop is None)  # with the crops it lies outside

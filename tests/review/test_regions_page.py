@@ -6,11 +6,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from proofs.model_cards import publish_made_up
+from rd_core.pictures.crop import Crop
+from rd_core.pictures.image_view import ImageView
 from review.app import create_app
 from review.desk import Desk
 from storage.filesystem import LocalStore
 from storage.ignored_regions import drawn, masked, read_history, read_region, save_region
 from storage.labels.labels import Label, write_labels
+from storage.models.models import promote
 from storage.pictures.masks import mask_png
 from tests.review.chromium import CHROMIUM, Tab, chromium
 from tests.review.night import NOW, png, put_night
@@ -178,6 +182,21 @@ def test_a_mask_is_shown_and_taken_away(tab: Tab, page: str, store: LocalStore) 
     assert read_region(store, "cloth") is None
     assert tab.run("document.getElementById('mask').hidden")
     assert "scores with this region" in text(tab, "champion")
+
+
+def test_what_the_crop_leaves_out_is_dark(tab: Tab, page: str, store: LocalStore) -> None:
+    view = ImageView(8, 8, Crop.of([10, 40, 50, 100])).to_dict()
+    publish_made_up(store, "cloth", "cropping", preprocessing={"view": view})
+    promote(store, "cloth", "cropping", by="test", now=NOW)
+    tab.reload()
+    tab.wait(DRAWN)
+    tab.wait("document.querySelector('#drawing .crop')")
+    box = "(({x, y, width, height}) => [x, y, width, height])(document.querySelector('#drawing .crop').getBBox())"
+    assert tab.run(box) == [0, 0, 200, 100]
+    assert "M40,10v50h100v-50Z" in tab.run("document.querySelector('#drawing .crop').getAttribute('d')")
+    assert "It sees the bright rectangle alone." in text(tab, "champion")
+    drag(tab, (0.5, 0.5), (0.25, 0.25))
+    assert len(saved(tab, store)) == 1
 
 
 def test_it_fits_a_phone(tab: Tab, page: str) -> None:

@@ -4,20 +4,23 @@ from datetime import UTC
 
 from flows.printing.plain_table import PlainTable, plain_table
 from reports.ignored_region import what_in_words
+from review.regions import too_small
 from storage.errors import StorageError
-from storage.ignored_regions import list_region_categories, read_history
+from storage.ignored_regions import in_force, list_region_categories, read_history
 from storage.stores.store import Store
 
 
-def regions_table(store: Store, category: str | None) -> PlainTable:
+def regions_table(store: Store, images: Store, category: str | None) -> PlainTable:
     """The region of every category that ever had one, or all versions of one category's, newest first."""
     table = plain_table("category", "in force", "ignored", "by", "since (UTC)", "drawn on")
     for name in [category] if category else list_region_categories(store):
         try:
             history = read_history(store, name)
+            small = too_small(store, images, name, in_force(history))
         except StorageError as e:
             table.notes.append(str(e))
             continue
+        table.notes += [f"{name}: {small}"] if small else []
         for number, version in enumerate(history if category else history[:1]):
             table.add_row(
                 name,

@@ -13,10 +13,11 @@ from storage.filesystem import Store
 from storage.ignored_regions import read_history, read_region
 from storage.labels import labels
 from storage.labels.labels import Label
+from storage.layout import image_key
 from storage.models import models
 from storage.pictures.masks import mask_png
 from tasks.training.ignored import ignored_now, ignoring
-from tests.factories import DAY, NOW, put_images, put_model
+from tests.factories import DAY, NOW, SIZE, png, put_images, put_model
 from tests.flows.commands.test_promotion_commands import call
 
 LEFT = {"polygons": [[[0, 0], [0.5, 0], [0.5, 1], [0, 1]]]}
@@ -67,6 +68,31 @@ def test_a_region_is_set_shown_and_cleared(store: Store, regions: Callable[..., 
         assert words in regions()
 
 
+def test_a_region_that_is_too_small_for_the_model_in_force_is_told(
+    store: Store, regions: Callable[..., str], tmp_path: Path
+) -> None:
+    """The images are larger than what it sees."""
+    side = 4 * SIZE
+    store.write(image_key("cloth", DAY, "a.png"), png(0, (side, side)))
+    tiny = [[0.5, 0.5], [0.502, 0.5], [0.502, 0.502]]
+    only = written(tmp_path / "tiny.json", {"polygons": [tiny]})
+    assert f"The region is too small: no pixel of the {SIZE} x {SIZE} that" in regions("--set", only, "--by", "ann")
+    both = written(tmp_path / "both.json", {"polygons": [*LEFT["polygons"], tiny]})
+    assert "1 of 2 regions are too small" in regions("--set", both, "--by", "ann")
+    assert "1 of 2 regions are too small" in regions()
+    left = written(tmp_path / "left.json", LEFT)
+    assert "too small" not in regions("--set", left, "--by", "ann") + regions()
+
+
+def test_before_the_first_training_a_cleared_region_is_used_by_none(
+    store: Store, regions: Callable[..., str], tmp_path: Path
+) -> None:
+    labels.write_labels(store, "silk", [Label(image_key("silk", DAY, "a.png"), "normal", None, "test", NOW)], "test")
+    left = written(tmp_path / "left.json", LEFT)
+    assert "The first training uses it" in regions("--category", "silk", "--set", left, "--by", "ann")
+    assert "The first training ignores nothing" in regions("--category", "silk", "--clear", "--by", "ann")
+
+
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
@@ -101,7 +127,11 @@ def test_status_names_a_region_until_a_model_has_it(
     regions("--set", written(tmp_path / "left.json", LEFT), "--by", "ann")
     said = call(*status)
     assert "cloth: model v1 scores with another ignored region than the one in force (1 region, by ann at " in said
-    assert "rd-inspect recalibrate --category cloth" in said
+    assert "rd-inspect train --category cloth" in said
+    assert "recalibrating needs 16 that they have not learnt from, and there are 1." in said
+    more = [Label(image_key("cloth", DAY, f"{i}.png"), "normal", None, "test", NOW) for i in range(15)]
+    labels.write_labels(store, "cloth", more, "more")
+    assert "rd-inspect recalibrate --category cloth" in call(*status)
     card = ignoring(models.read_card(store, "cloth", "v1"), ignored_now(store, "cloth"))
     weights = replace(card.weights, version="v1")
     models.publish_recalibrated(store, replace(card, version="v2", weights=weights, created_at=NOW))
