@@ -175,6 +175,8 @@ def test_crops_and_tiles_show_the_parts_of_their_images_and_tiles_are_joined_bef
 
 
 def test_the_cost_is_said_in_words() -> None:
-    said = in_words(Tiling(6000, 8000, 256, 64), 40)
+    said = in_words(Tiling(6000, 8000, 256, 64), 40, remembered=False)
     assert "1,000 random crops of 256 x 256 pixels, 25 of each normal" in said
     assert "6000 x 8000 pixels in 1,302 tiles" in said
+    said = in_words(Tiling(6000, 8000, 256, 64), 40, remembered=True)
+    assert "240 random crops of 256 x 256 pixels, 6 of each normal, few because this method's training grows" in said
