@@ -25,7 +25,7 @@ from benchmarks.folders import halves_of_test, import_category
 from benchmarks.record import Record, add_results_option
 from demo import defects, printed_part
 from flows.settings import load_settings
-from flows.training import training_request
+from flows.training_request import training_request
 from rd_core.errors import NoCommonPart
 from rd_core.maps.enlargement import enlarged
 from rd_core.metrics.aupro import aupro

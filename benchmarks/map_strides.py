@@ -25,7 +25,7 @@ from prefect.logging import disable_run_logger
 from benchmarks.folders import halves_of_test, import_category
 from benchmarks.record import Record, add_results_option
 from flows.settings import load_settings
-from flows.training import training_request
+from flows.training_request import training_request
 from rd_core.detectors import checkpoint
 from rd_core.detectors.feature_detector import FeatureDetector
 from rd_core.maps.assembly import MapAssembly

@@ -31,7 +31,7 @@ from prefect.logging import disable_run_logger
 from benchmarks.folders import halves_of_test, import_category
 from benchmarks.record import Record, add_results_option
 from flows.settings import load_settings
-from flows.training import training_request
+from flows.training_request import training_request
 from rd_core.calibration.threshold import REVIEW, triage
 from rd_core.detectors.registry import METHODS
 from rd_core.maps.enlargement import enlarged

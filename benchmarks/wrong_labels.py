@@ -19,7 +19,7 @@ from benchmarks.folders import halves_of_test, import_category
 from benchmarks.pages import DEFAULT
 from benchmarks.record import Record, add_results_option
 from flows.settings import load_settings
-from flows.training import training_request
+from flows.training_request import training_request
 from rd_core.detectors.registry import METHODS
 from rd_core.metrics.decisions import decisions_at
 from rd_core.metrics.image_metrics import image_auroc

@@ -15,6 +15,8 @@ from rd_core.pictures.image_view import ImageView
 from rd_core.pictures.tiling import GRID, Tiling
 from rd_core.settings import Precision
 
+DEFAULT_METHOD, AUTO = "reverse_distillation", "auto"
+"""AUTO: the method that a comparison names"""
 OVERLAP = 4
 """a tile's side over the pixels that neighbours share (docs/decisions/0045)"""
 
@@ -24,8 +26,9 @@ class CategorySettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    method: str = "reverse_distillation"
-    """detection method, see rd_core.detectors.registry; its own settings are in a table of its name"""
+    method: str = DEFAULT_METHOD
+    """detection method, see rd_core.detectors.registry; its own settings are in a table of its name. `auto`: the one
+    that a comparison names (flows.comparison), which the first training makes, and which retrainings keep"""
     tile: int | None = None
     """pixels a side of overlapping square tiles that the networks see one by one; they learn from random crops as
     large. None, or "none" in a file: they see the whole image"""
@@ -135,7 +138,7 @@ class CategorySettings(BaseModel):
     @classmethod
     def _of_a_method_without_places(cls, value: int | None, info: ValidationInfo) -> int | None:
         name = info.data.get("method")
-        if value is not None and name and settings_class(name).knows_places:
+        if value is not None and name and name != AUTO and settings_class(name).knows_places:
             raise ValueError(
                 f"{name} keeps what is normal at each place of an image, and a tile has no place of its own: use "
                 "another method, or no tile"
@@ -178,7 +181,7 @@ class CategorySettings(BaseModel):
     @field_validator("method")
     @classmethod
     def _known_method(cls, value: str) -> str:
-        return settings_class(value).method
+        return value if value == AUTO else settings_class(value).method
 
     @field_validator("part_pattern")
     @classmethod
@@ -225,6 +228,11 @@ class CategorySettings(BaseModel):
                 f"white_level {white:g} is not above {value or 0:g}: every pixel would be white or black"
             )
         return value
+
+    @property
+    def sure_method(self) -> str:
+        """The method; for `auto` the default one, as long as no comparison names another."""
+        return DEFAULT_METHOD if self.method == AUTO else self.method
 
     @property
     def goal(self) -> Goal | None:

@@ -16,7 +16,7 @@ from flows.preflight.checks import known_categories, refuse_mistyped_tables
 from flows.preflight.recalibration_choice import orders_of
 from flows.recalibration import recalibrate_models
 from flows.settings import Settings, SettingsError, load_settings, nearest, store_uri
-from flows.training import training_request
+from flows.training_request import retraining_request
 from flows.watching.artifacts import leave_table
 from flows.watching.metrics import retraining_metrics
 from flows.watching.metrics_files import write_metrics
@@ -189,7 +189,7 @@ def _gather(plan: _Plan, champions: Mapping[str, str], problems: dict[str, str])
             plan.run_date,
             plan.key(name, "normals.parquet"),
             plan.limits,
-            repr((training_request(plan.settings, name), plan.from_scratch, plan.gate)),
+            repr((retraining_request(plan.settings, name), plan.from_scratch, plan.gate)),
         )
         for name, champion in champions.items()
     ]
@@ -198,7 +198,7 @@ def _gather(plan: _Plan, champions: Mapping[str, str], problems: dict[str, str])
 
 def _refit(plan: _Plan, gathered: Mapping[str, GatheredNormals], problems: dict[str, str]) -> dict[str, FittedModel]:
     orders = [
-        RefitOrder(training_request(plan.settings, name), normals, plan.from_scratch)
+        RefitOrder(retraining_request(plan.settings, name), normals, plan.from_scratch)
         for name, normals in gathered.items()
         if normals.message is None
     ]

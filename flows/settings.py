@@ -32,7 +32,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, ValidationInfo, field_validator
 
-from flows.category_settings import CategorySettings
+from flows.category_settings import AUTO, CategorySettings
 from flows.errors import in_plain_words, sentence
 from rd_core.detectors.registry import METHODS, settings_class
 from rd_core.detectors.settings import DetectorSettings
@@ -139,9 +139,14 @@ class Settings(BaseModel):
 
     def detector(self, category: str, method: str | None = None) -> DetectorSettings:
         """Settings with which the category's next model is trained. SettingsError for one that its method does not
-        have. method: default the category's."""
+        have. method: default the category's, and for `auto` the default method."""
         chosen = self.category(category)
-        method = method or chosen.method
+        if self.own and method is None and chosen.method == AUTO:
+            raise SettingsError(
+                f"{next(iter(self.own))} is a setting of one method, and the method of {category!r} is auto. Nothing "
+                "was started. Name the method, too: --method"
+            )
+        method = method or chosen.sure_method
         known = settings_class(method).table_names()
         for name, value in self.own.items():
             if name not in known:

@@ -8,12 +8,15 @@ from typing import Any
 from prefect import flow, get_run_logger
 from prefect.runtime import flow_run
 
+from flows.category_settings import AUTO
+from flows.comparison import choose_method
 from flows.dask_cluster import dask_cluster, dask_runner
 from flows.errors import RunFailed, in_words
 from flows.preflight.checks import known_categories, refuse_mistyped_tables
 from flows.preflight.unlabelled_choice import choose_unlabelled
 from flows.printing.numbers import counted
 from flows.settings import Settings, load_settings, store_uri
+from flows.training_request import training_request
 from flows.watching.artifacts import leave_table
 from flows.watching.progress import progress_bars
 from flows.watching.run_names import named, of_categories, today
@@ -22,7 +25,6 @@ from storage.filesystem import open_store
 from storage.labels.labels import list_label_categories
 from tasks.training.fit_model import NoNormals, fit_model
 from tasks.training.fitted_model import FittedModel
-from tasks.training.ignored import ignored_now
 from tasks.training.training_request import TrainingRequest
 
 
@@ -67,7 +69,7 @@ def train_model(
         store_uri(store), options={"images": images, "dask_address": dask_address, **(options or {})}
     )
     refuse_mistyped_tables(settings, known_categories(settings))
-    requests = _requests(settings, categories, unlabelled)
+    requests = _requests(settings, categories, unlabelled, str(flow_run.id))
     chosen = [request.category for request in requests]
     with (
         dask_cluster(settings, most_workers=len(chosen)) as scheduler,
@@ -83,8 +85,9 @@ def train_model(
 
 
 def _requests(
-    settings: Settings, categories: list[str] | None, unlabelled: tuple[date, date] | None
+    settings: Settings, categories: list[str] | None, unlabelled: tuple[date, date] | None, run_id: str
 ) -> list[TrainingRequest]:
+    """One a category; where its method is `auto`, after the comparison that names one."""
     if unlabelled:
         days = choose_unlabelled(settings, categories, *unlabelled)
         for one in days:
@@ -96,7 +99,12 @@ def _requests(
             f"No category in {settings.store} has labels, so there is nothing to train on. "
             "Import normal images: rd-inspect import FOLDER --category C --run-date DATE"
         )
-    return [training_request(settings, category) for category in chosen]
+    return [
+        training_request(settings, category, *choose_method(settings, category, run_id))
+        if settings.category(category).method == AUTO
+        else training_request(settings, category)
+        for category in chosen
+    ]
 
 
 def _in_short(parameters: Mapping[str, Any]) -> str:
@@ -118,32 +126,6 @@ def fit_models(
     for category, why in problems.items():
         get_run_logger().error("training failed run=%s category=%s: %s", run_id, category, in_words(why))
     return list(models.values()), [(category, in_words(why)) for category, why in problems.items()]
-
-
-def training_request(settings: Settings, category: str, method: str | None = None) -> TrainingRequest:
-    """A training request from the settings, and the ignored region in force. SettingsError for a setting that the
-    method does not have, StorageError for a region that cannot be read.
-
-    method: default the category's.
-    """
-    chosen = settings.category(category)
-    return TrainingRequest(
-        category=category,
-        settings=settings.detector(category, method),
-        size_is_auto=chosen.image_size == "auto",
-        view=replace(chosen.view, ignore=ignored_now(open_store(settings.store, read_only=True), category)),
-        align=None if chosen.align == "none" else chosen.align,
-        teacher_weights=chosen.teacher_weights,
-        alpha=chosen.alpha,
-        calibration=chosen.calibration,
-        extrapolate=chosen.extrapolate,
-        part_pattern=chosen.part_pattern,
-        white_level=chosen.white_level,
-        black_level=chosen.black_level,
-        max_pixels=chosen.max_pixels,
-        engine=chosen.engine,
-        review_url=settings.plant.review_url,
-    )
 
 
 def _artifact_row(model: FittedModel) -> dict[str, Any]:

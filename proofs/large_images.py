@@ -30,7 +30,7 @@ from scipy.ndimage import gaussian_filter
 
 from benchmarks.record import Record, add_results_option
 from flows.settings import load_settings
-from flows.training import training_request
+from flows.training_request import training_request
 from storage.filesystem import Store, open_store
 from storage.layout import SETTINGS_KEY, image_key
 from storage.partitions import scores

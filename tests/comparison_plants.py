@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from flows.preflight.comparison_choice import contenders_of
 from flows.settings import load_settings
-from flows.training import training_request
+from flows.training_request import training_request
 from storage.filesystem import Store
 from tasks.comparison.plan_comparison import ComparisonOrder
 from tests.factories import write_settings

@@ -30,6 +30,10 @@ def compare(
     seeds: Annotated[
         int, typer.Option(min=1, max=10, help="Trainings of each method, each with other random numbers.")
     ] = 1,
+    promote: Annotated[
+        bool,
+        typer.Option("--promote", help="Train the named method on all good images; the gate may make it champion."),
+    ] = False,
     images: ImagesOption = None,
     dask_address: DaskOption = None,
     verbose: VerboseOption = False,
@@ -43,8 +47,9 @@ def compare(
     that are not worse. With too few labelled images none is named, and the report says so. Where no defect is
     labelled, defects are drawn into good images and marked as drawn.
 
-    Nothing is put in force. A repeated command goes on with what is finished; a method that is added to it is trained
-    alone. The report and all scores go to `comparisons/<category>/`.
+    Nothing is put in force unless `--promote` is given: then a model of the named method is trained on all good
+    images, and the gate compares it with the champion on images that chose nothing. A repeated command goes on with
+    what is finished, and trains only what is new. The report and all scores go to `comparisons/<category>/`.
 
     Examples:
 
@@ -66,6 +71,6 @@ def compare(
         uri = resolved_store(store)
         work = partial(
             compare_methods, uri, category,
-            images=images, methods=method, seeds=seeds, dask_address=dask_address,
+            images=images, methods=method, seeds=seeds, promote=promote, dask_address=dask_address,
         )  # fmt: skip
         show_run(work, comparison_table, uri)

@@ -31,7 +31,10 @@ def train(
     images: ImagesOption = None,
     method: Annotated[
         str | None,
-        typer.Option(help="Detection method (docs/methods.md); default: reverse_distillation.", metavar="NAME"),
+        typer.Option(
+            help="Detection method (docs/methods.md); default: reverse_distillation. auto: as rd-inspect compare names.",
+            metavar="NAME",
+        ),
     ] = None,
     image_size: Annotated[
         int | None, typer.Option(min=32, help="Side of the model's square input, pixels; default: by the images.")

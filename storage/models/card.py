@@ -17,6 +17,16 @@ LABELLED_NORMALS, UNLABELLED_SCORES = "labelled normals", "unlabelled scores"
 
 
 @dataclass(frozen=True)
+class MethodChoice:
+    """Why a model has its method, where the settings left it to a comparison."""
+
+    comparison: str | None
+    """id of the comparison that chose it; None: none could be made, and it is the default"""
+    sentence: str
+    """the reason"""
+
+
+@dataclass(frozen=True)
 class Method:
     """The anomaly detection method. It alone validates its settings."""
 
@@ -26,6 +36,8 @@ class Method:
     """all settings, as JSON"""
     teacher_weights: str | None
     """path of the backbone's file; None: the packaged one"""
+    choice: MethodChoice | None = None
+    """what chose it; None: the settings or a command said it"""
 
 
 @dataclass(frozen=True)

@@ -41,8 +41,7 @@ class FailedContender:
     seed: int
     why: str
 
-    @property
-    def words(self) -> str:
+    def __str__(self) -> str:
         return f"{contender_name(self.method, self.seed)}: {self.why}"
 
 
@@ -128,7 +127,7 @@ def write_comparison(store_uri: str, order: ReportOrder, *, run_id: str, made_at
         drawn=plan.drawn,
         every_method={one.method for one in plan.contenders} | plan.left_out.keys() == METHODS.keys(),
         contenders=tuple(one.digest for one, _ in finished),
-        failed=tuple(one.words for one in order.failed),
+        failed=tuple(map(str, order.failed)),
         figures={},
         report=f"{prefix}comparison.html",
         run_id=run_id,

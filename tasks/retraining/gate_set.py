@@ -1,6 +1,6 @@
 """The images that judge candidate and champion: neither was trained, stopped or calibrated on them."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,10 +36,18 @@ class GateSet:
 
 
 def gate_set(
-    store: Store, category: str, champion: ModelCard, candidate: ModelCard, part_pattern: str | None
+    store: Store,
+    category: str,
+    champion: ModelCard,
+    candidate: ModelCard,
+    part_pattern: str | None,
+    chose: Collection[str] = (),
 ) -> GateSet:
     """Images labelled for evaluation, anomalous ones of any purpose, and the candidate's held-out normals that are
-    new to the champion. Equal labels and cards give an equal set."""
+    new to the champion. Equal labels and cards give an equal set.
+
+    chose: keys of images that chose the candidate's method, which its figures there flatter.
+    """
     seen = {*champion.images.seen, *candidate.images.seen}
     new = {*candidate.images.test} - {*champion.images.duplicates}
     disputed = {
@@ -53,6 +61,8 @@ def gate_set(
             continue
         if row["image_key"] in seen:
             left_out.append((row["image_key"], "A model was trained, stopped or calibrated on it."))
+        elif row["image_key"] in chose:
+            left_out.append((row["image_key"], "It helped to choose the candidate's method."))
         elif row["image_key"] in disputed:
             left_out.append((row["image_key"], "People disagree on it. Let one of them look again."))
         else:

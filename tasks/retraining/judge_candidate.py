@@ -24,10 +24,13 @@ from rd_core.gate.decision import (
     judge,
     judge_threshold,
 )
+from storage.comparisons import CHOOSING, PLAN, read_plan
 from storage.errors import Conflict
 from storage.filesystem import Store, open_store
 from storage.labels import labels
+from storage.layout import comparisons_prefix
 from storage.models import models
+from storage.models.card import ModelCard
 from storage.stores import parquet
 from tasks.drift.golden_set import read_golden_set
 from tasks.retraining.gate_scores import PairScores, score_pair, score_unchanged
@@ -106,7 +109,8 @@ def judge_candidate(
     tell_phase(order.category, "judging")
     cards = [models.read_card(store, order.category, version) for version in (order.champion, order.candidate)]
     champion, candidate = (warm_scorer(store, order.category, v) for v in (order.champion, order.candidate))
-    judging = gate_set(store, order.category, cards[0], cards[1], order.part_pattern)
+    chose = _that_chose(store, *cards)
+    judging = gate_set(store, order.category, cards[0], cards[1], order.part_pattern, chose)
     both = champion, champion if cards[0].score_scale == cards[1].score_scale else candidate
     pair = score_pair(store, images, judging.images, *both)
     golden = _golden(store, images, order.category, *both)
@@ -146,6 +150,16 @@ def plain(value: Any) -> Any:
     if isinstance(value, np.generic):
         return plain(value.item())
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _that_chose(store: Store, champion: ModelCard, candidate: ModelCard) -> set[str]:
+    """Keys of the images that chose the candidate's method in place of the champion's. Raises KeyNotFound for a lost
+    comparison, of which nobody knows them."""
+    choice = candidate.method.choice
+    if choice is None or choice.comparison is None or candidate.method.name == champion.method.name:
+        return set()
+    plan = read_plan(store, comparisons_prefix(candidate.category, choice.comparison) + PLAN)
+    return {image.image_key for image in plan.judged if image.half == CHOOSING}
 
 
 def _of_this_champion(known: dict[str, Any], order: JudgeOrder) -> dict[str, Any]:

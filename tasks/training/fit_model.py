@@ -301,6 +301,7 @@ def _receipt(card: ModelCard, normals: NormalImages, fitted: Fitted, calibration
         highest=calibration.highest,
         promise=promise_in_words(promise_of(card)),
         size_choice=card.preprocessing.size_choice,
+        method_choice=card.method.choice.sentence if card.method.choice else None,
         test=len(card.images.test),
         left_out=normals.left_out,
         unlabelled=normals.unlabelled,

@@ -41,6 +41,8 @@ class FittedModel:
     """production days whose images nobody had labelled; empty: all were labelled"""
     size_choice: str | None = None
     """which image size was chosen and why, a line for people; None: the settings said it"""
+    method_choice: str | None = None
+    """why it has its method, a line for people; None: the settings or a command said it"""
     tiles: str | None = None
     """how it learns from and scores images in tiles, a line for people; None: it sees whole images"""
     test: int = 0

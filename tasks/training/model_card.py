@@ -45,6 +45,7 @@ def model_card(
             detector.name,
             detector.settings.to_dict(),
             teacher_weights=str(request.teacher_weights) if request.teacher_weights else None,
+            choice=request.method_choice,
         ),
         fit=card.Fit(report.summary, report.figures, report.seconds),
         preprocessing=card.Preprocessing(

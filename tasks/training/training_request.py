@@ -11,6 +11,7 @@ from rd_core.pictures.alignment import AlignmentKind
 from rd_core.pictures.fitting_size import FittingSize, fitting_size, own_size
 from rd_core.pictures.image_view import ImageView
 from storage.filesystem import Store
+from storage.models.card import MethodChoice
 from tasks.training.choose_size import in_a_line, sizes_seen
 from tasks.worker.preprocessing import ImageFormat
 
@@ -47,6 +48,8 @@ class TrainingRequest:
     align: AlignmentKind | None = None
     """None: images are not aligned"""
 
+    method_choice: MethodChoice | None = None
+    """what chose the method; None: the settings or a command said it"""
     named: str | None = None
     """what its progress bar is called; None: the category"""
 

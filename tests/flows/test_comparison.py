@@ -16,6 +16,8 @@ from flows.cli import app
 from flows.comparison import ComparisonRun, compare_methods
 from storage.comparisons import outcomes, read_plan
 from storage.filesystem import Store, open_store
+from storage.models import models
+from storage.models.card import MethodChoice
 from storage.stores import parquet
 from tasks.comparison.plan_comparison import plan_comparison
 from tests.comparison_plants import QUICK, put_compared, quick_order
@@ -80,12 +82,18 @@ def test_a_killed_comparison_goes_on_with_what_is_finished(
     killed.wait()
     finished = contenders_below(store)
     assert finished and list(outcomes(store, "cloth")) == []
-    told = CliRunner().invoke(app, ["compare", "--category", "cloth", *arguments], env=command_environment())
+    again = ["compare", "--category", "cloth", *arguments, "--promote"]
+    told = CliRunner().invoke(app, again, env=command_environment(COLUMNS="200"))
     assert told.exit_code == 0, told.output
     after = contenders_below(store)
     assert len(after) == 4 and {key: after[key] for key in finished} == finished
     (outcome,) = outcomes(store, "cloth")
     assert len(outcome.contenders) == 4 and outcome.sentence[:40] in told.output
+    card = models.champion_card(store, "cloth")
+    assert card is not None and f"{card.version} is the first champion of cloth." in told.output
+    assert card.method.choice == MethodChoice(outcome.id, outcome.sentence)
+    assert (card.method.name, card.method.settings["seed"]) == (outcome.method, outcome.seed)
+    assert len(card.images.train) == 27  # all normals but those of the early stop, as `train` has them
 
 
 def test_one_that_fails_is_named_and_the_others_are_judged(
@@ -99,12 +107,18 @@ def test_one_that_fails_is_named_and_the_others_are_judged(
     store.write(f"comparisons/cloth/contenders/{digest}/contender.json", b"{}")
     arguments = ["compare", "--category", "cloth", "--store", store.uri, "--dask-address", scheduler]
     arguments += [word for name in methods for word in ("--method", name)]
-    told = CliRunner().invoke(app, arguments, env=command_environment(COLUMNS="200"))
+    told = CliRunner().invoke(app, [*arguments, "--promote"], env=command_environment(COLUMNS="200"))
     assert told.exit_code == 1, told.output
     assert "failed: spade, seed 0: " in told.output and "remove its folder, and compare again." in told.output
     newest = next(outcomes(store, "cloth"))
     assert newest.id == planned.id and set(newest.contenders) == set(contenders_of(store, run))
     assert newest.failed[0].startswith("spade, seed 0")
+    (candidate,) = set(models.list_versions(store, "cloth")) - {"v1"}
+    decision = models.read_decision(store, "cloth", candidate)
+    assert decision["champion"] == "v1" and f"{candidate}: {decision['words']}" in told.output.replace("\n", " ")
+    assert {why for _, why in decision["left_out"]} == {"It helped to choose the candidate's method."}
+    assert decision["images"]["left_out"] == decision["images"]["normal"] + decision["images"]["anomalous"] == 36
+    assert models.read_champion(store, "cloth").version == "v1"
 
 
 def contenders_of(store: Store, run: ComparisonRun) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from flows.settings import SettingsError, load_settings
-from flows.training import training_request
+from flows.training_request import training_request
 from rd_core.detectors.spade.settings import SpadeSettings
 from rd_core.pictures.ignored_regions import Ignore
 from storage.errors import CorruptObject

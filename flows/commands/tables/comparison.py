@@ -45,7 +45,9 @@ def comparison_table(run: "ComparisonRun") -> PlainTable:
     if compared.drawn:
         table.notes.append("No defect is labelled: they were drawn into good images. Label real ones to be sure.")
     table.notes += [shown(note) for note in compared.notes]
-    table.notes += [f"failed: {shown(one.words)}" for one in compared.failed]
+    table.notes += [f"failed: {shown(str(one))}" for one in compared.failed]
+    if run.promotion:
+        table.notes.append(shown(run.promotion.words))
     return table
 
 

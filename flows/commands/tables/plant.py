@@ -67,6 +67,8 @@ def models_table(store_uri: str, category: str | None) -> PlainTable:
                 problems.append(f"{name} {version}: its model card is damaged. {e}")
                 method, view, figures = "", "damaged", ("", "", "", "")
             else:
+                if in_force and card.method.choice:
+                    problems.append(f"{name} {version}: {shown(card.method.choice.sentence)}")
                 if in_force and (why := why_unusable(card)):
                     problems.append(why)
             table.add_row(name, version, "yes" if in_force else "", method, view, *figures)

@@ -39,6 +39,11 @@ def training_table(run: "TrainingRun", store_uri: str) -> PlainTable:
 def _notes(model: "FittedModel", store_uri: str) -> Iterator[str]:
     if model.promise:
         yield model.promise
+    if model.method_choice:
+        yield (
+            f"method: {shown(model.method_choice)} It stays until you compare again (rd-inspect compare --category "
+            f"{quote(model.category)}) and train."
+        )
     if model.size_choice:
         yield model.size_choice
     if model.tiles:

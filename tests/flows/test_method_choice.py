@@ -1,0 +1,91 @@
+"""`method = "auto"`: one comparison chooses, trainings keep the choice, and the card says why."""
+
+from dataclasses import replace
+
+import pytest
+from prefect.logging import disable_run_logger
+
+from flows import comparison
+from flows.commands.tables.plant import models_table
+from flows.commands.tables.training import training_table
+from flows.comparison import NoneCompared, choose_method
+from flows.settings import Settings, SettingsError, load_settings
+from flows.training import train_model
+from flows.training_request import retraining_request, training_request
+from storage.comparisons import ComparisonOutcome, write_outcome
+from storage.filesystem import Store
+from storage.models import models
+from storage.models.card import MethodChoice
+from tests.comparison_plants import put_compared
+from tests.factories import NOW, write_settings
+
+OUTCOME = ComparisonOutcome(
+    "cloth", "c0", "padim", 0, "padim is named.", False, False, True, ("d",), (), {}, "r", "run", NOW
+)
+
+
+def put_plant(store: Store) -> Settings:
+    put_compared(store, good=0, bad=0)
+    write_settings(store, image_size=64, alpha=0.1, method="auto", padim={"dimensions": 20})
+    return load_settings(store.uri)
+
+
+def chosen(settings: Settings) -> tuple[str, MethodChoice]:
+    with disable_run_logger():
+        return choose_method(settings, "cloth", "run")
+
+
+def test_a_whole_comparison_of_all_methods_is_kept_and_no_other(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, made = put_plant(store), []
+    monkeypatch.setattr(
+        comparison, "compare_category", lambda *_: made.append(1) or replace(OUTCOME, method="spade", id="new")
+    )
+    for unfit in (replace(OUTCOME, every_method=False), replace(OUTCOME, failed=("spade: no",))):
+        write_outcome(store, unfit)
+        assert chosen(settings) == ("spade", MethodChoice("new", "padim is named."))
+    assert len(made) == 2
+    write_outcome(store, OUTCOME)
+    write_outcome(store, replace(OUTCOME, id="c1", method=None, sentence="Too few images."))
+    assert chosen(settings)[1].comparison in ("c0", "c1")
+    write_outcome(store, replace(OUTCOME, id="c1", made_at=NOW.replace(hour=7), method=None, sentence="Too few."))
+    assert chosen(settings) == (
+        "reverse_distillation", MethodChoice("c1", "reverse_distillation, the default. Too few."),
+    )  # fmt: skip
+    assert len(made) == 2
+
+
+def test_where_none_can_be_compared_the_default_is_taken(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise NoneCompared("cloth: 4 normal images are too few.")
+
+    monkeypatch.setattr(comparison, "compare_category", fail)
+    method, choice = chosen(put_plant(store))
+    assert (method, choice.comparison) == ("reverse_distillation", None)
+    assert choice.sentence.endswith("4 normal images are too few.")
+
+
+def test_train_takes_the_named_method_and_a_retraining_keeps_it(store: Store, scheduler: str) -> None:
+    settings = put_plant(store)
+    write_outcome(store, OUTCOME)
+    run = train_model(store.uri, ["cloth"], dask_address=scheduler)
+    card = models.champion_card(store, "cloth")
+    assert card is not None and card.method.name == "padim"
+    assert card.method.choice == MethodChoice("c0", "padim is named.")
+    notes = " ".join(training_table(run, store.uri).notes)
+    assert "method: padim is named. It stays until you compare again (rd-inspect compare --category cloth)" in notes
+    assert f"cloth {card.version}: padim is named." in models_table(store.uri, None).notes
+    write_outcome(store, replace(OUTCOME, id="c1", method="spade", made_at=NOW.replace(hour=9)))
+    again = retraining_request(settings, "cloth")
+    assert (again.settings.method, again.method_choice) == ("padim", card.method.choice)
+    assert retraining_request(settings, "other").settings.method == "reverse_distillation"
+
+
+def test_a_setting_of_one_method_needs_its_name(store: Store) -> None:
+    put_plant(store)
+    settings = load_settings(store.uri, options={"steps": 5})
+    with pytest.raises(SettingsError, match=r"the method of 'cloth' is auto.*--method"):
+        training_request(settings, "cloth")
+    tiled = load_settings(store.uri, options={"tile": 64, "image_size": 128})
+    assert tiled.category("cloth").method == "auto"
