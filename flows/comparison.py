@@ -245,4 +245,4 @@ def compare_contenders(store: str, images: str, order: ComparisonOrder, run_id: 
             + "; ".join(map(str, failed))
         )
     report = ReportOrder(plan.key, tuple(failed), order.request.review_url)
-    return write_comparison.submit(store, report, run_id=run_id, made_at=now).result()
+    return write_comparison.submit(store, images, report, run_id=run_id, made_at=now).result()

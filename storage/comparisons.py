@@ -40,6 +40,23 @@ SCORES = pa.schema(
     ]
 )
 """one row for each judged image and contender"""
+FIGURES = pa.schema(
+    [
+        pa.field("category", pa.string(), nullable=False),
+        pa.field("comparison", pa.string(), nullable=False),
+        pa.field("drawn", pa.bool_(), nullable=False),
+        pa.field("method", pa.string(), nullable=False),
+        pa.field("half", pa.string(), nullable=False),
+        pa.field("figure", pa.string(), nullable=False),
+        pa.field("of", pa.string()),
+        pa.field("n", pa.int64()),
+        pa.field("p_value", pa.float64()),
+        pa.field("value", pa.float64()),
+        pa.field("low", pa.float64()),
+        pa.field("high", pa.float64()),
+    ]
+)
+"""one row for each figure of a method: see reports.comparison.export.figure_rows"""
 R = TypeVar("R")
 
 
@@ -92,6 +109,10 @@ class ComparisonPlan:
     alpha: float
     view: Mapping[str, Any]
     """what all contenders see of an image, as in a model card"""
+    white_level: float | None
+    black_level: float | None
+    max_pixels: int
+    """as in a model card, too"""
     size_choice: str | None
     """how its size was chosen, a line for people; None: the settings said it"""
     part_pattern: str | None

@@ -12,6 +12,8 @@
     models/<category>/<version>/{weights.safetensors, card.json, decision.json}
     models/<category>/champion.json
     trainings/<category>/<training digest>.safetensors   the last state of a training, until its model is published
+    comparisons/<category>/<id>/{plan.json, comparison.json, comparison.html, figures.parquet, scores.parquet}
+    comparisons/<category>/contenders/<digest>/{contender.json, scores-<digest>.parquet, maps-<digest>.npz}
     reports/index.html                                  links all that lies below reports/
     reports/<kind>/<run_date>/<file>
     reports/drift/<first day>_<last day>/{drift.html, drift.json, drift.parquet}

@@ -32,7 +32,7 @@ def train(
     method: Annotated[
         str | None,
         typer.Option(
-            help="Detection method (docs/methods.md); default: reverse_distillation. auto: as rd-inspect compare names.",
+            help="Detection method (docs/methods.md); default: reverse_distillation. auto: as compare names.",
             metavar="NAME",
         ),
     ] = None,

@@ -1,7 +1,9 @@
 """The verdict of a comparison: judged contenders, the report, and the records."""
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -10,26 +12,37 @@ from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
 
 from rd_core.comparison.contender import Contender, Cost
-from rd_core.comparison.differences import Differences
+from rd_core.comparison.disagreement import most_disagreed
 from rd_core.comparison.figures import PixelFigures
 from rd_core.comparison.judged_images import JudgedImage
-from rd_core.comparison.judgement import Judgement, judge
+from rd_core.comparison.judgement import judge
 from rd_core.detectors.registry import METHODS, settings_of
+from rd_core.pictures.image_view import ImageView
+from reports.comparison.export import figure_rows, figure_tree
+from reports.comparison.markdown import render_comparison_markdown
+from reports.comparison.report import render_comparison_report
+from reports.comparison.results import ComparedMethod, ComparisonReport
 from storage import layout
 from storage.comparisons import (
+    FIGURES,
     ComparisonOutcome,
     ComparisonPlan,
     ContenderRecord,
     PlannedContender,
     read_contender,
+    read_maps,
     read_plan,
     read_scores,
     write_outcome,
 )
-from storage.filesystem import open_store
+from storage.filesystem import Store, open_store
 from storage.stores import parquet
+from tasks.comparison.comparison_report import ReportedComparison, ShownImage, comparison_report
 from tasks.comparison.fit_contender import contender_name
+from tasks.comparison.judged_pictures import ImagesChanged, read_judged
 from tasks.worker.faults import ON_STORAGE_FAULT
+from tasks.worker.preprocessing import ImageFormat
+from tasks.worker.software import software
 from tasks.worker.worker_process import prepare_worker_process
 
 
@@ -85,7 +98,7 @@ class ComparedMethods:
     alpha: float
     drawn: bool
     normal: int
-    """judged images"""
+    """images that report"""
     anomalous: int
     rows: tuple[MethodRow, ...]
     failed: tuple[FailedContender, ...]
@@ -94,28 +107,41 @@ class ComparedMethods:
     report: str
     """key of the HTML"""
     markdown: str
-    """the report in short"""
+    """the report in short, for people"""
 
 
 @task(name="write-comparison", task_run_name="report", cache_policy=NO_CACHE, **ON_STORAGE_FAULT)
-def write_comparison(store_uri: str, order: ReportOrder, *, run_id: str, made_at: datetime) -> ComparedMethods:
-    """Judge what the contenders left, and write report and records; a repeated call writes the same."""
+def write_comparison(
+    store_uri: str, images_uri: str, order: ReportOrder, *, run_id: str, made_at: datetime
+) -> ComparedMethods:
+    """Judge what the contenders left, and write report, tables and outcome; a repeated call writes the same but for
+    the time."""
     prepare_worker_process()
-    store = open_store(store_uri)
+    store, images = open_store(store_uri), open_store(images_uri, read_only=True)
     plan = read_plan(store, order.plan)
-    without = {(one.method, one.seed) for one in order.failed}
-    finished = [
-        (one, record)
-        for one in plan.contenders
-        if (one.method, one.seed) not in without
-        and (record := read_contender(store, plan.category, one.digest)) is not None
-    ]
+    finished = _finished(store, plan, order.failed)
     tables = [read_scores(store, record) for _, record in finished]
     contenders = [_contender(*pair, table) for pair, table in zip(finished, tables, strict=True)]
     judgement = judge(judged_images(plan), contenders)
+    typical = {record.method: record for _, record in finished if record.seed == judgement.typical[record.method]}
+    about = ReportedComparison(
+        plan.category,
+        plan.id,
+        store_uri,
+        made_at,
+        plan.alpha,
+        tuple((one.method, one.seed, one.why) for one in order.failed),
+        (*(f"{method} is left out: {why}" for method, why in plan.left_out.items()), *plan.notes),
+        order.review_url,
+        software(),
+    )
+    shown = _shown(store, images, plan, typical, partial(most_disagreed, judgement, contenders))
+    thresholds = {method: record.pixel_threshold for method, record in typical.items()}
+    report = comparison_report(judgement, contenders, shown, thresholds, about)
     prefix = layout.comparisons_prefix(plan.category, plan.id)
     store.write(f"{prefix}scores.parquet", parquet.to_bytes(pa.concat_tables(tables)))
-    notes = (*(f"left out: {why}" for why in plan.left_out.values()), *plan.notes)
+    store.write(f"{prefix}figures.parquet", parquet.to_bytes(pa.Table.from_pylist(figure_rows(report), FIGURES)))
+    store.write(f"{prefix}comparison.html", render_comparison_report(report).encode())
     choice = judgement.choice
     outcome = ComparisonOutcome(
         category=plan.category,
@@ -128,7 +154,7 @@ def write_comparison(store_uri: str, order: ReportOrder, *, run_id: str, made_at
         every_method={one.method for one in plan.contenders} | plan.left_out.keys() == METHODS.keys(),
         contenders=tuple(one.digest for one, _ in finished),
         failed=tuple(map(str, order.failed)),
-        figures={},
+        figures=figure_tree(report),
         report=f"{prefix}comparison.html",
         run_id=run_id,
         made_at=made_at,
@@ -136,28 +162,9 @@ def write_comparison(store_uri: str, order: ReportOrder, *, run_id: str, made_at
     write_outcome(store, outcome)
     get_run_logger().info(
         "methods compared comparison=%s category=%s method=%s: %s",
-        plan.id,
-        plan.category,
-        choice.method,
-        choice.sentence,
-    )
-    anomalous = sum(image.is_anomalous for image in plan.judged)
-    return ComparedMethods(
-        plan.category,
-        plan.id,
-        choice.method,
-        choice.seed,
-        choice.sentence,
-        plan.alpha,
-        plan.drawn,
-        len(plan.judged) - anomalous,
-        anomalous,
-        tuple(_rows(judgement)),
-        order.failed,
-        notes,
-        outcome.report,
-        choice.sentence,
-    )
+        plan.id, plan.category, choice.method, choice.sentence,
+    )  # fmt: skip
+    return _in_short(outcome, report, order.failed)
 
 
 def judged_images(plan: ComparisonPlan) -> list[JudgedImage]:
@@ -165,6 +172,18 @@ def judged_images(plan: ComparisonPlan) -> list[JudgedImage]:
     return [
         JudgedImage(one.name, one.part, one.is_anomalous, one.kind, one.defect_share, one.donor is not None)
         for one in plan.judged
+    ]
+
+
+def _finished(
+    store: Store, plan: ComparisonPlan, failed: Sequence[FailedContender]
+) -> list[tuple[PlannedContender, ContenderRecord]]:
+    without = {(one.method, one.seed) for one in failed}
+    return [
+        (one, record)
+        for one in plan.contenders
+        if (one.method, one.seed) not in without
+        and (record := read_contender(store, plan.category, one.digest)) is not None
     ]
 
 
@@ -181,28 +200,65 @@ def _contender(planned: PlannedContender, record: ContenderRecord, scores: pa.Ta
     )
 
 
-def _rows(judgement: Judgement) -> list[MethodRow]:
-    """Best first."""
+def _shown(
+    store: Store,
+    images: Store,
+    plan: ComparisonPlan,
+    typical: Mapping[str, ContenderRecord],
+    most_of: Callable[..., tuple[int, ...]],
+) -> list[ShownImage]:
+    """The images that the report shows, among those whose maps are kept. most_of: `most_disagreed` of the judgement;
+    an image that changed since has no picture."""
+    maps = {method: read_maps(store, record) for method, record in typical.items()}
+    places = {method: {int(index): row for row, index in enumerate(kept.index)} for method, kept in maps.items()}
+    among = np.array([all(index in of for of in places.values()) for index in range(len(plan.judged))], bool)
+    image_format = ImageFormat(ImageView.from_dict(plan.view), plan.white_level, plan.max_pixels, plan.black_level)
+    shown = []
+    for index in most_of(among=among):
+        views = {method: kept.maps[places[method][index]].astype(np.float32) for method, kept in maps.items()}
+        try:
+            seen = read_judged(store, images, image_format, plan.judged[index])
+        except ImagesChanged:
+            shown.append(ShownImage(index, None, views))
+            continue
+        ignored = None if seen.counted is None else ~seen.counted
+        shown.append(ShownImage(index, seen.picture.pixels, views, seen.defect, ignored=ignored))
+    return shown
 
-    def finite(value: float | None) -> float | None:
-        return None if value is None or np.isnan(value) else float(value)
 
-    def ranked(found: Differences | None, method: str) -> float | None:
-        return None if found is None else finite(found.figures[method].value)
+def _in_short(
+    outcome: ComparisonOutcome, report: ComparisonReport, failed: tuple[FailedContender, ...]
+) -> ComparedMethods:
+    return ComparedMethods(
+        outcome.category,
+        outcome.id,
+        outcome.method,
+        outcome.seed,
+        outcome.sentence,
+        report.alpha,
+        outcome.drawn,
+        report.counts.normal,
+        report.counts.anomalous,
+        tuple(map(_row, report.methods)),
+        failed,
+        report.notes,
+        outcome.report,
+        render_comparison_markdown(report),
+    )
 
-    return [
-        MethodRow(
-            one.method,
-            ranked(judgement.auroc, one.method),
-            ranked(judgement.average_precision, one.method),
-            None if one.pixels is None else one.pixels.aupro_30,
-            finite(one.decisions.recall.share.value),
-            finite(one.decisions.false_alarms.share.value),
-            finite(one.decisions.undecided.share.value),
-            one.cost.training_seconds,
-            one.cost.images_per_second,
-            one.cost.peak_memory,
-            one.cost.model_bytes,
-        )
-        for one in judgement.methods
-    ]
+
+def _row(method: ComparedMethod) -> MethodRow:
+    ranked = [None if one is None else one.figure.value for one in (method.auroc, method.average_precision)]
+    return MethodRow(
+        method.method,
+        ranked[0],
+        ranked[1],
+        method.aupro_30,
+        method.recall.figure.value,
+        method.false_alarms.figure.value,
+        method.undecided.figure.value,
+        method.training_seconds,
+        method.images_per_second,
+        method.peak_memory,
+        method.model_bytes,
+    )

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,13 @@ def compared(scheduler: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[
     put_compared(store)
     put_model(store, "cloth")
     before = everything_below(Path(store.uri), "models", "labels", "images")
-    run = compare_methods(store.uri, "cloth", methods=list(QUICK), dask_address=scheduler)
+    with ThreadPoolExecutor(2) as pool:  # two at once find the same
+        runs = [
+            pool.submit(compare_methods, store.uri, "cloth", methods=list(QUICK), dask_address=scheduler)
+            for _ in "ab"
+        ]
+    run, other = (one.result() for one in runs)
+    assert (run.compared.id, run.compared.rows) == (other.compared.id, other.compared.rows)
     assert everything_below(Path(store.uri), "models", "labels", "images") == before  # the champion, too
     assert {info.key.partition("/")[0] for info in store.list("")} == {
         "models", "labels", "images", "comparisons", "categories.toml",
@@ -48,8 +55,14 @@ def test_methods_are_judged_on_the_same_images_and_one_is_named(compared: tuple[
     assert all(row.auroc == 1 and row.aupro > 0.8 for row in found.rows)
     assert found.method in QUICK and found.method in found.sentence
     (outcome,) = outcomes(store, "cloth")
-    assert (outcome.id, outcome.method, outcome.run_id) == (found.id, found.method, run.run_id)
-    assert not outcome.every_method
+    assert (outcome.id, outcome.method) == (found.id, found.method)
+    assert not outcome.every_method and len(contenders_below(store)) == len(outcome.contenders) == 2
+    assert len(list(store.list("comparisons/cloth/contenders/"))) == 3 * 2
+    page = store.read(run.report).decode()
+    assert "padim" in page and "drawn defects" not in page
+    figures = parquet.from_bytes(store.read(f"comparisons/cloth/{found.id}/figures.parquet"), "figures").to_pylist()
+    recalls = {row["method"]: row["value"] for row in figures if row["figure"] == "recall"}
+    assert recalls == {row.method: row.recall for row in found.rows}
     plan = read_plan(store, f"comparisons/cloth/{found.id}/plan.json")
     scores = parquet.from_bytes(store.read(f"comparisons/cloth/{found.id}/scores.parquet"), "scores").to_pylist()
     keys = [image.image_key for image in plan.judged]

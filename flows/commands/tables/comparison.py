@@ -32,8 +32,8 @@ def comparison_table(run: "ComparisonRun") -> PlainTable:
         "model",
     )
     table.title = (
-        f"Methods on {compared.category}, judged on {counted(compared.normal, 'normal image')} and "
-        f"{compared.anomalous} with {defects}"
+        f"Methods on {compared.category}, by {counted(compared.normal, 'normal image')} and {compared.anomalous} "
+        f"with {defects} that report"
     )
     for row in compared.rows:
         table.add_row(row.method, *_cells(row))
