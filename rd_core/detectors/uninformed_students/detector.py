@@ -47,7 +47,7 @@ class UninformedStudents(Detector[UninformedStudentsSettings]):
       the patch at 64 x 64 pixels; the paper has the last layer of a ResNet-18.
     - The sum of the compactness loss is of squared correlations, as in L2-Net: signed ones would cancel each other.
     - The means of regression error and variance are not subtracted: a constant, without which no map is negative.
-    - Borders are mirrored. The map is smoothed (`smoothing_sigma`); the paper's is not.
+    - Borders are mirrored.
     - The networks are those of the paper for each scale. Its table for 65 pixels has a fifth convolution of 3 x 3,
       which 1 x 1 positions cannot have: it is 1 x 1.
     """

@@ -5,6 +5,9 @@ from torch import Tensor
 
 MARGIN = 10.0
 """delta of the triplet loss"""
+WEIGHTS = (1.0, 1.0, 0.01)
+"""of distillation, triplet and compactness: a sum over 16,256 pairs would outweigh the others, and the teacher would
+learn nothing from the backbone"""
 
 
 def distillation(decoded: Tensor, targets: Tensor) -> Tensor:

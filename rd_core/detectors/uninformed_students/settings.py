@@ -37,14 +37,16 @@ class UninformedStudentsSettings(DetectorSettings):
     general_images: str | None = None
     """folder of natural images that the teachers learn from, with those below it; None: they learn from the normals,
     strongly augmented"""
-    teacher_steps: int = 400
+    teacher_steps: int = 300
     """of each teacher; 50,000 in the paper"""
     patches: int = 64
     """a step of a teacher"""
-    student_steps: int = 800
+    student_steps: int = 500
     """of the students of a scale, which see the same images; 100 epochs in the paper"""
     crops: int = 2
     """a step of the students, of at most 32 x 32 positions; one whole image in the paper"""
+    smoothing_sigma: float = 0.0
+    """see `DetectorSettings`; 0 in the paper"""
 
     def __post_init__(self) -> None:
         super().__post_init__()

