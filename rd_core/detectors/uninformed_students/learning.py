@@ -14,7 +14,7 @@ from rd_core.detectors.uninformed_students.teacher import DECAY, finite
 from rd_core.features.standardisation import divisors
 from rd_core.pictures.counted_pixels import CountedPixels
 
-RATE = 3e-3
+RATE = 1e-3
 """peak of the one-cycle learning rate; 1e-4 throughout in the paper"""
 AT_ONCE = 8
 """images measured together"""
