@@ -38,8 +38,9 @@ class CategorySettings(BaseModel):
     retrainings"""
     overlap: Annotated[int | None, Field(validate_default=True)] = None
     """pixels that neighbouring tiles share at least; None: a quarter of the tile"""
-    map_stride: Literal[1, 2, 4] = 4
-    """side, in those pixels, of a pixel of the anomaly maps: 2 stores a quarter of what 1 does, 4 a sixteenth"""
+    map_stride: Literal[1, 2, 4] | None = None
+    """side, in those pixels, of a pixel of the anomaly maps: 2 stores a quarter of what 1 does, 4 a sixteenth. None:
+    the method's, which is 4, or 1 with the recipe `paper`"""
     crop: tuple[int | float, int | float, int | float, int | float] | None = None
     """rectangle of an image that is inspected, [top, left, height, width]: whole numbers are pixels, fractions up to
     1.0 are shares of the image's height and width. None: the whole image"""
@@ -262,7 +263,8 @@ class CategorySettings(BaseModel):
         """Settings of a method's models; `own` overrides its table. ConfigError."""
         height, width = (self.tile, self.tile) if self.tile else self.height_width
         shared = {"teacher": self.teacher, "image_height": height, "image_width": width}
-        shared |= {"map_stride": self.map_stride, "precision": self.precision, "seed": self.seed}
+        shared |= {"precision": self.precision, "seed": self.seed}
+        shared |= {} if self.map_stride is None else {"map_stride": self.map_stride}
         return settings_class(name).from_table({**self.tables.get(name, {}), **own, **shared})
 
 

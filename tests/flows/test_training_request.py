@@ -71,6 +71,7 @@ def test_a_recipe_brings_its_own_model_and_normals_may_be_mirrored_where_nothing
     settings = load_settings(str(tmp_path), environment={})
     paper, cloth = (training_request(settings, name) for name in ("paper", "cloth"))
     assert (paper.settings.recipe, paper.settings.smoothing_sigma) == ("paper", 4.0)
+    assert (paper.settings.map_stride, cloth.settings.map_stride) == (1, 4)
     assert paper.settings.training.mirrored_below == 0 < cloth.settings.training.mirrored_below
 
 
