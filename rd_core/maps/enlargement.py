@@ -6,6 +6,9 @@ Figures of pixels then depend little on the stride: on a coarse grid a thin crac
 import numpy as np
 from numpy.typing import NDArray
 
+STRIP = 2**20
+"""pixels enlarged together, some 20 bytes each: a map of 48 megapixels would take 300 MiB beside itself"""
+
 
 def enlarged(maps: NDArray[np.float16], size: tuple[int, int]) -> NDArray[np.float16]:
     """Bilinear between the centres of a map's pixels, (..., h, w) -> (..., *size); the outermost values reach to the
@@ -17,8 +20,16 @@ def enlarged(maps: NDArray[np.float16], size: tuple[int, int]) -> NDArray[np.flo
         )
     if stride == 1:
         return maps
-    rows = _along_rows(maps.astype(np.float32), stride)
-    return _along_rows(rows.swapaxes(-1, -2), stride).swapaxes(-1, -2).astype(np.float16)
+    height = maps.shape[-2]
+    made = np.empty((*maps.shape[:-2], *size), np.float16)
+    step = max(1, STRIP * height // made.size)
+    for top in range(0, height, step):
+        bottom = min(top + step, height)
+        first, last = max(top - 1, 0), min(bottom + 1, height)  # with neighbours, so that strips join exactly
+        rows = _along_rows(maps[..., first:last, :].astype(np.float32), stride)
+        rows = rows[..., stride * (top - first) : stride * (bottom - first), :]
+        made[..., stride * top : stride * bottom, :] = _along_rows(rows.swapaxes(-1, -2), stride).swapaxes(-1, -2)
+    return made
 
 
 def _along_rows(values: NDArray[np.float32], stride: int) -> NDArray[np.float32]:

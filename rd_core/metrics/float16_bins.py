@@ -5,6 +5,8 @@ Flipping all bits of negatives and only the sign of positives gives integers in 
 empty.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,6 +15,8 @@ _SIGN = 0x8000
 _POSITIVE_ZERO_BIN = _SIGN
 _NEGATIVE_ZERO_BIN = _SIGN - 1
 _INFINITY_BITS = 0x7C00
+_PIECE = 2**20
+"""values"""
 
 
 def _order() -> NDArray[np.uint16]:
@@ -36,6 +40,11 @@ def bits(values: NDArray[np.float16]) -> NDArray[np.uint16]:
     return np.ascontiguousarray(values).view(np.uint16).ravel()
 
 
+def pieces(flat: NDArray[np.uint16]) -> Iterator[NDArray[np.uint16]]:
+    """Parts of a flat array, in order, so that what is computed of them stays small."""
+    return (flat[start : start + _PIECE] for start in range(0, len(flat), _PIECE))
+
+
 def bins(values: NDArray[np.float16]) -> NDArray[np.uint16]:
     """Bins, uint16 [n], flat, of float16 values of any shape. A NaN's bin lies beyond the infinities."""
     return _BIN_OF_BITS[bits(values)]
@@ -54,7 +63,5 @@ def in_order(counts: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def nan_count(values: NDArray[np.float16]) -> int:
     """Number of NaNs, counted on integers: NumPy's isnan is slow for float16."""
-    magnitudes = bits(values) & (_SIGN - 1)
-    if not magnitudes.size or magnitudes.max() <= _INFINITY_BITS:
-        return 0
-    return int(np.count_nonzero(magnitudes > _INFINITY_BITS))
+    magnitudes = (piece & (_SIGN - 1) for piece in pieces(bits(values)))
+    return sum(int(np.count_nonzero(some > _INFINITY_BITS)) for some in magnitudes)

@@ -11,7 +11,7 @@ from itertools import repeat
 import numpy as np
 from numpy.typing import NDArray
 
-from rd_core.metrics.float16_bins import BINS, VALUES, bins, bits, in_order
+from rd_core.metrics.float16_bins import BINS, VALUES, bins, bits, in_order, pieces
 from rd_core.metrics.pixel_truth import DefectiveMap, NormalMap, PixelTruth, UncountedMap, pixel_truths
 from rd_core.metrics.ranking import Ranking
 from rd_core.metrics.region_weights import REGIONS_LIMIT, add_region_weights
@@ -214,5 +214,6 @@ def _only(counted: NDArray[np.bool_] | None, values: NDArray[np.float16]) -> NDA
 def _count(table: NDArray[np.int64], values: NDArray[np.float16]) -> None:
     """Count values by bits. Scores are seldom above 8 or far below 0, so the counts end long before the table
     does."""
-    counts = np.bincount(bits(values))
-    table[: len(counts)] += counts
+    for piece in pieces(bits(values)):  # NumPy counts 8-byte copies of the values
+        counts = np.bincount(piece)
+        table[: len(counts)] += counts

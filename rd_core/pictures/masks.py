@@ -21,21 +21,24 @@ def mask_on_grid(mask: NDArray[np.bool_] | NDArray[np.integer], height: int, wid
     defects: NDArray[np.bool_] = given != 0
     if given.shape == (height, width):
         return defects
-    covered = np.zeros((height, width))
     kept = np.zeros((height, width), dtype=np.bool_)
     box = _box(defects)
     if box is None:
         return kept
+    cells = tuple(map(_cells, box, given.shape, kept.shape))  # of the grid, which the defects touch
+    covered, near = np.zeros([of.stop - of.start for of in cells]), kept[cells]
     labels, _ = ndimage.label(defects[box], EIGHT_CONNECTED)
     for number, within in enumerate(ndimage.find_objects(labels), start=1):
         rows, columns = (slice(o.start + i.start, o.start + i.stop) for o, i in zip(box, within, strict=True))
         top, vertical = _overlaps(rows, given.shape[0], height)
         left, horizontal = _overlaps(columns, given.shape[1], width)
+        top, left = top - cells[0].start, left - cells[1].start
         region = vertical @ (labels[within] == number) @ horizontal.T
         covered[top : top + region.shape[0], left : left + region.shape[1]] += region
         row, column = np.unravel_index(region.argmax(), region.shape)
-        kept[top + row, left + column] = True
-    return kept | (2 * covered >= given.size)
+        near[top + row, left + column] = True
+    near |= 2 * covered >= given.size
+    return kept
 
 
 def region_of_pixels(mask: NDArray[np.bool_]) -> tuple[NDArray[np.intp], int]:
@@ -57,15 +60,19 @@ def _box(mask: NDArray[np.bool_]) -> tuple[slice, slice] | None:
     return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
 
 
+def _cells(span: slice, size: int, cells: int) -> slice:
+    """The grid cells that a span of so many pixels touches."""
+    return slice(span.start * cells // size, -(-span.stop * cells // size))
+
+
 def _overlaps(span: slice, size: int, cells: int) -> tuple[int, NDArray[np.float64]]:
     """Overlap of a span's pixels with grid cells: (first cell, (cells covered, pixels of the span)).
 
     In units of 1 / (size * cells) a pixel is `cells` long and a cell `size`, so overlaps are whole numbers and exact
     in float64.
     """
-    first = span.start * cells // size
-    stop = -(-span.stop * cells // size)
+    touched = _cells(span, size, cells)
     pixels = np.arange(span.start, span.stop) * cells
-    borders = np.arange(first, stop)[:, None] * size
+    borders = np.arange(touched.start, touched.stop)[:, None] * size
     ends = np.minimum(pixels + cells, borders + size)
-    return first, np.maximum(ends - np.maximum(pixels, borders), 0).astype(np.float64)
+    return touched.start, np.maximum(ends - np.maximum(pixels, borders), 0).astype(np.float64)
