@@ -32,6 +32,8 @@ class FittingSize:
     width: int
     why: str
     """in words"""
+    shrinking: float = 1.0
+    """side, in pixels of an image, of what a pixel of this size shows"""
 
     @property
     def cost(self) -> float:
@@ -49,17 +51,22 @@ def fitting_size(sizes: Sequence[tuple[int, int]]) -> FittingSize:
         raise ConfigError("there is no readable image to choose an image_size by. Set one, such as image_size = 256.")
     shapes = np.asarray(sizes, dtype=np.float64)
     pixels = float(np.median(shapes.prod(axis=1)))
-    room = min(max(pixels * SHARE_OF_PIXELS, LEAST_PIXELS), MOST_PIXELS)
     aspects = shapes[:, 1] / shapes[:, 0]
     aspect = float(np.median(aspects))
     odd = np.abs(np.log(aspects / aspect)) > math.log1p(SAME_SHAPE)
     if odd.mean() > ODD_ONES:
         low, high = np.quantile(aspects, (0.05, 0.95))
         shapes_differ = f"their shapes differ, {low:.2g} to {high:.2g} times as wide as high, so they become square"
-        return FittingSize(*nearest_sides(room, 1), shapes_differ)
+        return _fitting(pixels, 1, shapes_differ)
     height = math.sqrt(pixels / aspect)
     one_shape = f"all have about the shape of {height:,.0f} x {height * aspect:,.0f} pixels, which it keeps"
-    return FittingSize(*nearest_sides(room, aspect), one_shape)
+    return _fitting(pixels, aspect, one_shape)
+
+
+def _fitting(pixels: float, aspect: float, why: str) -> FittingSize:
+    room = min(max(pixels * SHARE_OF_PIXELS, LEAST_PIXELS), MOST_PIXELS)
+    height, width = nearest_sides(room, aspect)
+    return FittingSize(height, width, why, math.sqrt(pixels / (height * width)))
 
 
 def own_size(sizes: Sequence[tuple[int, int]], tile: int) -> FittingSize:

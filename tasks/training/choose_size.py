@@ -15,14 +15,23 @@ from storage.pictures.header import size_in_header
 
 MOST_HEADERS = 500
 """images whose size is looked at, evenly spread"""
+MOST_SHRINKING = 3.0
+"""of images to the pixels that a model sees, a side, before people are told what it loses; images of up to a
+megapixel have 2"""
 
 
 def in_a_line(size: FittingSize, *, tiled: bool) -> str:
     """The choice, its reason, its cost and how to change it, for people. tiled: their cost is another line."""
     multiple = "" if size.cost == 1 else f"{times(size.cost)} times "
     cost = "in tiles" if tiled else f"at {multiple}the cost of 256 x 256"
+    lost = (
+        f"One of these pixels covers {size.shrinking:.1f} x {size.shrinking:.1f} of an image, so smaller defects "
+        "are lost: rd-inspect train --suggest-view says which tiles would keep them. "
+        if size.shrinking > MOST_SHRINKING
+        else ""
+    )
     return (
-        f"it sees images at {size.height} x {size.width} pixels, height by width, {cost}: {size.why}. "
+        f"it sees images at {size.height} x {size.width} pixels, height by width, {cost}: {size.why}. {lost}"
         "Another size: image_size = [height, width] in categories.toml"
     )
 
