@@ -72,6 +72,7 @@ bench: $(INSTALLED) ## forward pass, engines, a task, a night beside the bare ne
 	$(BIN)/python -m benchmarks.throughput
 	$(BIN)/python -m benchmarks.training_step
 	$(BIN)/python -m benchmarks.gate
+	$(BIN)/python -m benchmarks.method_choice
 
 scale: $(INSTALLED) ## nights of 10^3 to 10^6 records, a year of scores: hours, and 15 GB
 	$(BIN)/python -m proofs.night_sizes

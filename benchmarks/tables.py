@@ -15,6 +15,7 @@ from benchmarks.contamination_tables import contamination
 from benchmarks.few_normals_tables import few_normals
 from benchmarks.gate_tables import promotions
 from benchmarks.goals import behind_peers, goals
+from benchmarks.method_choice_tables import method_choice
 from benchmarks.pages import Measured, table
 from benchmarks.quality_tables import auroc_by_folder, method_by_method, quality
 from benchmarks.record import RESULTS, ROOT, read_records
@@ -28,7 +29,7 @@ WHOLE, README, METHODS = "docs/benchmarks.md", "README.md", "docs/methods.md"
 BENCHMARKS = (
     "methods", "views", "tiles_beside_anomalib", "alignment", "parity", "prediction", "throughput", "training_step",
     "engines", "cost", "task_cost", "night_sizes", "year_of_scores", "storm", "drift_delay", "lasting_light", "gate",
-    "contamination", "few_normals", "resampled_thresholds", "wrong_labels",
+    "method_choice", "contamination", "few_normals", "resampled_thresholds", "wrong_labels",
 )  # fmt: skip
 
 
@@ -81,6 +82,7 @@ def _whole_page(measured: Measured) -> str:
         resampled,
         few_normals,
         promotions,
+        method_choice,
         contamination,
         wrong_labels,
         _behind,
