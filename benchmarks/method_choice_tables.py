@@ -15,10 +15,10 @@ def method_choice(measured: Measured) -> Iterator[str]:
     truths, parts = dict.fromkeys(truth for truth, _ in cells), dict.fromkeys(number for _, number in cells)
     yield "## Choosing a method"
     yield (
-        f"Shares of {record.about['repeats']} simulated comparisons (up to 5 points off by chance), by the true image\n"
-        "AUROCs of the methods and the number of parts of either label that choose. Winner: the truly best method is\n"
-        "ahead of every other beyond chance; false winner: one that is not the only best. In brackets: the second\n"
-        "method, the cheapest, is named."
+        f"Shares of {record.about['repeats']} simulated comparisons (up to 5 points off by chance), by the true\n"
+        "image AUROCs of the methods and the number of parts of either label that choose. Winner: the truly best\n"
+        "method is ahead of every other beyond chance; false winner: one that is not the only best. In brackets:\n"
+        "the second method, the cheapest, is named."
     )
     head = ["true AUROCs", *(f"{number}: winner / false winner" for number in parts)]
     yield table(head, [[truth, *(_cell(record, f"{truth}, {number}") for number in parts)] for truth in truths])

@@ -17,7 +17,7 @@ class Cost:
     training_seconds: float
     """processor seconds of training and calibration"""
     images_per_second: float
-    """in scoring"""
+    """of one processor, in scoring"""
     peak_memory: int
     """bytes of the process"""
     model_bytes: int

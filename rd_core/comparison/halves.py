@@ -15,11 +15,10 @@ from numpy.typing import NDArray
 from rd_core.comparison.judged_images import JudgedImage, check_judged
 
 FEWEST_PARTS = 16
-"""with a normal image, and with an anomalous one, in each half. In simulations of Gaussian scores (correlation 0.5
-between methods, one image a part) a method with an AUROC of 0.95 beside one of 0.85 was named beyond chance in 41 %
-of comparisons with 16 parts of either label to choose by, and in 9 % with 8; beside three of 0.75 in 55 % and in 9
-%. With fewer, most differences that matter cannot be told from chance, and the cheapest method would be named
-whatever it finds."""
+"""with a normal image, and with an anomalous one, in each half. With 16 parts of either label to choose by, a method
+with an AUROC of 0.95 beside three of 0.75 is named beyond chance in 59 % of simulated comparisons, with 8 in 7 %;
+beside one of 0.85 in 36 % and in 10 % (benchmarks/method_choice.py). With fewer, most differences that matter cannot
+be told."""
 
 
 @dataclass(frozen=True, eq=False)

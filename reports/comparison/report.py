@@ -106,10 +106,12 @@ def _choosing(method: ComparedMethod) -> _Row:
     """Of a method with a figure on the half that chooses."""
     value, small = _ranked(method.choosing, method)
     ahead = words.difference(method.choosing) if method.choosing else words.DASH
-    speed, training = (dict(words.costs(method))[name] for name in ("Scoring", "Training"))
+    speed, training = (dict(words.costs(method))[name] for name in ("Images a processor second", "Training"))
     cells = [_Cell("Image AUROC", value, small), _Cell("Best minus this", ahead)]
     state = words.STANDINGS[method.standing] if method.standing else None
-    return _Row(method.method, [*cells, _Cell("Scoring", speed), _Cell("Training", training)], state)
+    return _Row(
+        method.method, [*cells, _Cell("Images a processor second", speed), _Cell("Training", training)], state
+    )
 
 
 def _forest(report: ComparisonReport, of: Callable[[ComparedMethod], Ranked | None], name: str) -> Markup:

@@ -74,6 +74,7 @@ class ComparedMethod:
     training_seconds: float
     """processor seconds"""
     images_per_second: float
+    """of one processor"""
     peak_memory: int
     """bytes"""
     model_bytes: int

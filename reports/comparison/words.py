@@ -145,7 +145,7 @@ def costs(method: ComparedMethod) -> list[tuple[str, str]]:
     """(title, value) of a method's costs."""
     return [
         ("Training", duration(method.training_seconds)),
-        ("Scoring", f"{method.images_per_second:.3g} images/s"),
+        ("Images a processor second", f"{method.images_per_second:.3g}"),
         ("Peak memory", size(method.peak_memory)),
         ("Model", size(method.model_bytes)),
     ]
