@@ -29,6 +29,10 @@ class TrainingDiverged(CoreError):
     """The loss is not finite."""
 
 
+class TrainingCollapsed(CoreError):
+    """A training that fits its loss by telling nothing apart any more."""
+
+
 class MapOutOfRange(CoreError):
     """An anomaly map exceeds the range of its stored form, float16."""
 

@@ -112,14 +112,10 @@ class FeatureDetector(Detector[S]):
         """Detect by distances as those of `distances`. scores: (B,), instead of `image_scores`."""
         distances = self.counted_distances(distances, features.counted)
         maps = zeroed(self.map_scale * self.assembly(distances), features.counted, self.settings.map_stride)
-        moved = [
-            image_means(stage, features.counted, stride).square().mean(dim=1)
-            for stage, stride in zip(features.standardised, STRIDES, strict=True)
-        ]
         scores = self.image_scores(maps, features, distances) if scores is None else scores
         if features.counted is not None:
             scores = scores.masked_fill(~features.counted.pixels.flatten(1).any(dim=1), 0)
-        return Detection(maps, scores, torch.stack(moved).mean(dim=0).sqrt())
+        return Detection(maps, scores, feature_distances(features.standardised, features.counted))
 
     def counted_distances(self, distances: tuple[Tensor, ...], counted: CountedPixels | None) -> tuple[Tensor, ...]:
         """Distances as those of `distances`, zero at ignored positions: smoothing spreads nothing from there."""
@@ -180,6 +176,16 @@ class FeatureDetector(Detector[S]):
                 take(statistic)
             before += len(images)
         return sources
+
+
+def feature_distances(standardised: tuple[Tensor, ...], counted: CountedPixels | None) -> Tensor:
+    """Distances (B,) of images' mean features from the normals', of standardised maps (B, C_k, H/s, W/s) at s = 4, 8,
+    16, zero at ignored positions."""
+    moved = [
+        image_means(stage, counted, stride).square().mean(dim=1)
+        for stage, stride in zip(standardised, STRIDES, strict=True)
+    ]
+    return torch.stack(moved).mean(dim=0).sqrt()
 
 
 def counted_on(device: torch.device, source: FeatureSource, indices: Sequence[int]) -> CountedPixels | None:

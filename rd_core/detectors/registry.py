@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from rd_core.detectors.fyd.settings import FYDSettings
 from rd_core.detectors.mkd.settings import MKDSettings
 from rd_core.detectors.padim.settings import PaDiMSettings
 from rd_core.detectors.patchcore.settings import PatchCoreSettings
@@ -37,6 +38,7 @@ METHODS: dict[str, Method] = {
         Method(PatchCoreSettings, "patchcore.detector:PatchCore"),
         Method(MKDSettings, "mkd.detector:MKD"),
         Method(UninformedStudentsSettings, "uninformed_students.detector:UninformedStudents"),
+        Method(FYDSettings, "fyd.detector:FYD"),
     )
 }
 """by name"""

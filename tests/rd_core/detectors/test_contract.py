@@ -30,6 +30,7 @@ SMALL: dict[str, dict[str, Any]] = {
         }
     },
     "spade": {"nearest": 5},
+    "fyd": {"dimensions": 20, "alignment_steps": 2, "steps": 2, "batch_size": 4},
     "padim": {"dimensions": 20},
     "patchcore": {"coreset_share": 0.25},
     "mkd": {"steps": 6, "batch_size": 4, "validate_every": 3, "patience": 0, "cloner_width": 8},
