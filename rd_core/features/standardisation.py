@@ -36,6 +36,16 @@ class Standardisation(nn.Module):
         return self.get_buffer(name)[:, None, None]
 
 
+def require_counted(positions: Sequence[int]) -> None:
+    """Raise ConfigError if no position counts of one of the two finest stages; positions: by stage, of all images."""
+    if not all(positions[:2]):
+        raise ConfigError(
+            f"the ignored regions of all images leave no {STRIDES[1]} x {STRIDES[1]} pixels at the network's "
+            "input, so no method could find anything and nothing was trained. Ignore less, or set a larger "
+            "image_size."
+        )
+
+
 @dataclass
 class Moments:
     """Sums over images and counted positions, per stage and channel, in float64."""
@@ -67,12 +77,7 @@ class Moments:
 
         Raises ConfigError if no position counts of one of the two finest stages.
         """
-        if not all(self.count[:2]):
-            raise ConfigError(
-                f"the ignored regions of all images leave no {STRIDES[1]} x {STRIDES[1]} pixels at the network's "
-                "input, so no method could find anything and nothing was trained. Ignore less, or set a larger "
-                "image_size."
-            )
+        require_counted(self.count)
         pairs = []
         for count, total, squares in zip(self.count, self.total, self.squares, strict=True):
             mean = total / max(count, 1)

@@ -17,7 +17,8 @@ from tests.teachers_once import build_once
 @pytest.fixture(scope="session", autouse=True)
 def _teachers_are_built_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("rd_core.detectors.feature_detector.build_teacher", build_once)
+        for builder in ("feature_detector", "fyd.detector"):
+            patch.setattr(f"rd_core.detectors.{builder}.build_teacher", build_once)
         yield
 
 
