@@ -9,6 +9,10 @@ has a scale of its own.
 Deviations, beside the source: by default its features are standardised (`standardise`); training stops early; images
 are normalised as the source's weights want, which the authors leave out for MVTec AD; the authors stretch each map
 to its own range, so that maps of two images cannot be compared, and ours have one scale.
+
+Cost at 256 x 256 with the default source, on one core: a step of 16 images 0.3 s, of which 500 are taken at most; an
+image 0.1 s, and with SmoothGrad that once more for each copy. A training takes 1.7 GB beside the program. Weights:
+9 MB.
 """
 
 import math

@@ -227,6 +227,15 @@ def test_the_best_validation_is_kept_or_the_last_step_where_no_patience_is_set(
         assert torch.equal(tensor, validations[best][name]), name
 
 
+def test_a_validation_is_the_loss_of_the_early_stop_normals_by_the_model_as_it_scores() -> None:
+    fitted = train("mkd", settings(batch_size=2), NORMALS)
+    model = fitted.detector
+    images, *raw = model.teacher_features(torch.from_numpy(NORMALS.early_stop))
+    with torch.no_grad():
+        losses = model.training_losses(images, tuple(raw), None)
+    assert fitted.report.figures["validation_losses"][-1] == pytest.approx(float(losses.mean()), rel=1e-2)
+
+
 def test_a_training_that_fits_no_cache_learns_nearly_the_same(mkd: MKD) -> None:
     np.testing.assert_allclose(fit(feature_cache_bytes=0).score(IMAGES).scores, mkd.score(IMAGES).scores, rtol=0.02)
 
