@@ -19,7 +19,7 @@ from rd_core.features.standardisation import divisors
 from rd_core.kernels.precision import networks_in
 from rd_core.pictures.preprocessing import Normalisation
 
-RATE = 3e-3
+RATE = 1e-3
 """peak of the one-cycle learning rate"""
 DECAY = 1e-5
 """of weights, as in the paper"""
