@@ -14,15 +14,18 @@ from rd_core.detectors import checkpoint
 from rd_core.detectors.detector import FitProgress, FitRun, Normals
 from rd_core.detectors.training import Fitted, train
 from rd_core.detectors.uninformed_students import general_images
+from rd_core.detectors.uninformed_students.architecture import seen_by
 from rd_core.detectors.uninformed_students.detector import UninformedStudents
+from rd_core.detectors.uninformed_students.ensemble import Ensemble
 from rd_core.detectors.uninformed_students.general_images import GeneralImages
 from rd_core.detectors.uninformed_students.kept_images import KeptImages
+from rd_core.detectors.uninformed_students.learning import Learning
 from rd_core.detectors.uninformed_students.patches import draw
 from rd_core.detectors.uninformed_students.settings import UninformedStudentsSettings
 from rd_core.engines.choice import OPENVINO, engine_here
 from rd_core.engines.engine import computed_by
 from rd_core.errors import ConfigError
-from rd_core.pictures.counted_pixels import CountedPixels
+from rd_core.maps.micro_batch import AnomalyMaps
 from tests.rd_core.detectors.partly_ignored import PartlyIgnoredImages
 from tests.rd_core.detectors.test_contract import small
 from tests.rd_core.striped_images import SIZE, textured
@@ -167,22 +170,48 @@ def test_all_early_stop_pixels_may_be_ignored() -> None:
     assert np.isfinite(detector.score(NORMALS.train).maps).all()
 
 
-def test_no_distance_of_an_ignored_position_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither in the map beside it, nor in the feature distance."""
-    detector, mask = fitted().detector, np.ones((2, SIZE, SIZE), np.bool_)
-    mask[:, :, 32:] = False
-    images = textured(2, seed=4)
-    expected = detector.score(images, mask)
-    ignored = ~CountedPixels(torch.from_numpy(mask)).on_grid(4)[0]
+def test_nothing_of_an_ignored_position_is_learnt_or_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither in a training's steps and moments, nor in the map beside it, nor in the feature distance."""
+    mask = np.ones((SIZE, SIZE), np.bool_)
+    mask[:, 32:] = False
+    normals = Normals(*(PartlyIgnoredImages(images, [mask]) for images in (NORMALS.train, NORMALS.early_stop)))
+    images, masks = textured(2, seed=4), np.stack([mask, mask])
+
+    def outcome() -> tuple[bytes, AnomalyMaps]:
+        detector = train("uninformed_students", settings(), normals).detector
+        return checkpoint.to_bytes(detector), detector.score(images, masks)
+
+    usual, ignored = Ensemble.targets, torch.from_numpy(~mask[::4, ::4])
+
+    def far(ensemble: Ensemble, padded: torch.Tensor) -> torch.Tensor:
+        return usual(ensemble, padded).clone().masked_fill_(ignored, 99.0)  # in the same order in memory
+
+    expected = outcome()
+    monkeypatch.setattr(Ensemble, "targets", far)
+    found = outcome()
+    assert found[0] == expected[0]
+    assert all(np.array_equal(*pair) for pair in zip(found[1], expected[1], strict=True))
+
+
+def test_crops_know_what_counts_of_them() -> None:
+    """Images are white where they count, so the middles of a crop's patches tell what does."""
+    detector = UninformedStudents.build(settings(image_width=4 * SIZE), pretrained=False)
+    masks = np.random.default_rng(0).random((3, SIZE // 4, SIZE)).repeat(4, axis=1).repeat(4, axis=2) < 0.5
+    images = KeptImages(
+        PartlyIgnoredImages(np.full((3, SIZE, 4 * SIZE, 3), 255, np.uint8), list(masks)),
+        (SIZE, 4 * SIZE), 2**30, lambda: None,
+    )  # fmt: skip
+    learning = Learning(detector.settings, images, images, detector._shown_of)
     (ensemble,) = detector.ensembles
-    usual = ensemble.targets
-
-    def far(padded: torch.Tensor) -> torch.Tensor:
-        return usual(padded).clone().masked_fill_(ignored, 99.0)  # in the same order in memory
-
-    monkeypatch.setattr(ensemble, "targets", far)
-    for one, other in zip(detector.score(images, mask), expected, strict=True):
-        assert np.array_equal(one, other)
+    places = []
+    for seed in range(5):
+        crops, counted = learning._crops(ensemble, [2, 0], np.random.default_rng(seed))
+        half = seen_by(ensemble.teacher.layers) // 2
+        middles = crops[:, 0, half : half + SIZE : 4, half : half + 2 * SIZE : 4]
+        assert counted.shape == middles.shape == (2, 16, 32)
+        assert torch.equal(middles != 0, counted > 0)
+        places.append(counted)
+    assert not torch.equal(places[0], places[1])
 
 
 @pytest.mark.skipif(find_spec("openvino") is None, reason="the extra is not installed")
