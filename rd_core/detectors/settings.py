@@ -68,7 +68,7 @@ class DetectorSettings(Record):
         """About how many images a fit to so many looks at, counting repetitions; an estimate of its time."""
         return images
 
-    def refuse_unavailable(self) -> None:  # most methods need no files of their own
+    def refuse_unavailable(self) -> None:
         """Raise ConfigError if files that a fit needs, beside the backbone's weights, are not on this machine."""
 
     @property

@@ -25,13 +25,13 @@ class UninformedStudentsSettings(DetectorSettings):
 
     scales: tuple[int, ...] = (33, 65)
     """sides, in pixels, of the patches that descriptors stand for, a teacher and its students each; 17, 33 and 65 in
-    the paper. 17 costs eight times as much as the others together"""
+    the paper. 17 costs three and a half times as much as the others together, since its networks pool nothing"""
     students: int = 3
     """of each teacher"""
     stride: Literal[1, 2, 4, 8] = 4
-    """pixels between positions that are compared; 1 in the paper"""
+    """pixels between positions that are compared; 1 in the paper, at eight times the cost"""
     width: int = 32
-    """channels of a network's first layer; 128 in the paper, at sixteen times the cost"""
+    """channels of a network's first layer; 128 in the paper, at twelve times the cost"""
     descriptors: int = 128
     """dimensions of a descriptor"""
     general_images: str | None = None
