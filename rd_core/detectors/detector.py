@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from rd_core.detectors.settings import DetectorSettings
+from rd_core.features.shared_pass import SharedPass
 from rd_core.files.training_state import Resumption
 from rd_core.kernels.folding import fold_batch_norms
 from rd_core.maps.micro_batch import FLOAT16_MAX, AnomalyMaps, in_micro_batches
@@ -101,7 +102,7 @@ class CrossFit:
 
 @dataclass(frozen=True)
 class FitRun:
-    """Callbacks of a fit."""
+    """Callbacks of a fit, and what it shares with others."""
 
     report: Callable[[FitProgress], None] = lambda _: None
     """called now and then; an exception ends the fit"""
@@ -109,6 +110,8 @@ class FitRun:
     """a method that keeps no states starts from the beginning"""
     cross: CrossFit | None = None
     """None: no normal is judged"""
+    shared: SharedPass | None = None
+    """of other fits on the same teacher and images on this machine; changes no result"""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any, NamedTuple, Self, TypeVar
 
@@ -20,8 +20,10 @@ from rd_core.features.cache import (
     FeatureSource,
     StreamedFeatures,
     feature_bytes,
+    pass_digest,
     stream_features,
 )
+from rd_core.features.shared_pass import SharedPass
 from rd_core.features.standardisation import Standardisation
 from rd_core.kernels.precision import networks_in
 from rd_core.maps.assembly import MapAssembly
@@ -128,6 +130,10 @@ class FeatureDetector(Detector[S]):
             raw = as_floats(self.teacher(self.normalisation(images.to(self.device))))
         return zeroed_stages(raw, None if counted is None else counted.to(self.device))
 
+    def pass_digest(self) -> str:
+        """See `rd_core.features.cache.FeatureMaker.pass_digest`."""
+        return pass_digest((self.teacher,), self, self.settings.precision, self.device)
+
     @property
     def feature_shapes(self) -> list[tuple[int, int, int]]:
         """(C_k, h_k, w_k) of the teacher's maps."""
@@ -147,12 +153,13 @@ class FeatureDetector(Detector[S]):
         resources: ExitStack,
         gatherings: Sequence[Gathering] = (),
         kind: CacheType = np.float16,
+        shared: SharedPass | None = None,
     ) -> list[FeatureSource]:
         """A source of raw features for each set of images.
 
         Cached on disk in numbers of this kind, by one pass of the teacher now, if all fit into `feature_cache_bytes`;
         otherwise computed at every use. gatherings: fed from the first set, such as `(Moments(),
-        self.standardisation.fit)`.
+        self.standardisation.fit)`. shared: see `stream_features`.
         """
         began = time.monotonic()
         cached = feature_bytes(self, sum(map(len, image_sets)), kind) <= self.settings.feature_cache_bytes
@@ -161,17 +168,18 @@ class FeatureDetector(Detector[S]):
         before = 0
         for number, images in enumerate(image_sets):
             cache = resources.enter_context(CachedFeatures(self, images, kind)) if cached and len(images) else None
-            sources.append(cache if cache is not None else StreamedFeatures(self, images))
+            sources.append(cache if cache is not None else StreamedFeatures(self, images, shared))
             gathered = gatherings if number == 0 else ()
             if cache is None and not gathered:
                 continue
-            for indices, features in stream_features(self, images):
-                if cache is not None:
-                    cache.put(indices.start, features)
-                for statistic, _ in gathered:
-                    statistic.add(features, counted_on(self.device, sources[-1], indices))
-                done = before + indices.stop
-                report(FitProgress("features", done, total, seconds=time.monotonic() - began))
+            with closing(stream_features(self, images, shared)) as passed:
+                for indices, features in passed:
+                    if cache is not None:
+                        cache.put(indices.start, features)
+                    for statistic, _ in gathered:
+                        statistic.add(features, counted_on(self.device, sources[-1], indices))
+                    done = before + indices.stop
+                    report(FitProgress("features", done, total, seconds=time.monotonic() - began))
             for statistic, take in gathered:
                 take(statistic)
             before += len(images)

@@ -5,7 +5,7 @@ import tempfile
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, ClassVar, Self, TypeVar
@@ -44,9 +44,9 @@ class RefittableDetector(FeatureDetector[S]):
         if run.cross is not None:
             return _CrossFit(self, normals, run.report, run.cross).run()
         with ExitStack() as resources:
-            source: FeatureSource = StreamedFeatures(self, normals.train)
+            source: FeatureSource = StreamedFeatures(self, normals.train, run.shared)
             if self.several_passes:
-                (source,) = self.feature_sources([normals.train], run.report, resources)
+                (source,) = self.feature_sources([normals.train], run.report, resources, shared=run.shared)
             report = self.learn(source, run.report).report
         self.fit_map_scale(normals.early_stop)
         return report
@@ -54,11 +54,12 @@ class RefittableDetector(FeatureDetector[S]):
     def gather(self, source: FeatureSource, report: Report, gatherings: Sequence[Gathering]) -> None:
         """Feed the accumulators with all features of the source, in one pass."""
         began = time.monotonic()
-        for indices, features in in_order(source):
-            counted = counted_on(self.device, source, indices)
-            for statistic, _ in gatherings:
-                statistic.add(tuple(stage.to(self.device) for stage in features), counted)
-            report(FitProgress("features", indices.stop, len(source), seconds=time.monotonic() - began))
+        with closing(in_order(source)) as passed:
+            for indices, features in passed:
+                counted = counted_on(self.device, source, indices)
+                for statistic, _ in gatherings:
+                    statistic.add(tuple(stage.to(self.device) for stage in features), counted)
+                report(FitProgress("features", indices.stop, len(source), seconds=time.monotonic() - began))
         for statistic, take in gatherings:
             take(statistic)
 

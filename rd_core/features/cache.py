@@ -1,23 +1,27 @@
 """Teacher features of a set of images: cached on disk, or recomputed at every use."""
 
+import hashlib
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
+from rd_core.features.shared_pass import PassFile, SharedPass
 from rd_core.pictures.counted_pixels import CountedPixels
-from rd_core.pictures.images import Images, counted_in
+from rd_core.pictures.images import Images, counted_in, digest_of
 from rd_core.pictures.preprocessing import resize
 from rd_core.pictures.read_ahead import read_ahead
 
 AT_ONCE = 8
 """images in one pass of a training; another number rounds differently and trains another model"""
 CacheType = type[np.float16] | type[np.float32]
+Passing = Generator[tuple[range, tuple[Tensor, ...]], None, None]
+"""index ranges of images, and their features"""
 
 
 class FeatureMaker(Protocol):
@@ -31,8 +35,15 @@ class FeatureMaker(Protocol):
     def feature_shapes(self) -> list[tuple[int, int, int]]:
         """(C_k, h_k, w_k) of each map"""
 
+    @property
+    def device(self) -> torch.device:
+        """Where the maps are"""
+
     def teacher_features(self, images: Tensor, counted: CountedPixels | None = None) -> tuple[Tensor, ...]:
         """uint8 (B, H, W, 3) -> raw maps float32 (B, C_k, h_k, w_k), zero at ignored positions"""
+
+    def pass_digest(self) -> str:
+        """Of all that these maps depend on but the images, see `pass_digest`"""
 
 
 class FeatureSource(Protocol):
@@ -93,9 +104,11 @@ class CachedFeatures:
 class StreamedFeatures:
     """Features recomputed at every use: no disk, but a decode and a teacher's pass each time."""
 
-    def __init__(self, maker: FeatureMaker, images: Images) -> None:
+    def __init__(self, maker: FeatureMaker, images: Images, shared: SharedPass | None = None) -> None:
+        """shared: of `in_order`."""
         self._maker = maker
         self._images = images
+        self._shared = shared
 
     def __len__(self) -> int:
         return len(self._images)
@@ -111,9 +124,9 @@ class StreamedFeatures:
         """See `FeatureSource.counted`."""
         return CountedPixels.of(counted_in(self._images, indices))
 
-    def in_order(self) -> Iterator[tuple[range, tuple[Tensor, ...]]]:
+    def in_order(self) -> Passing:
         """See `in_order`; reads ahead."""
-        return stream_features(self._maker, self._images)
+        return stream_features(self._maker, self._images, self._shared)
 
 
 class ChosenFeatures:
@@ -135,7 +148,7 @@ class ChosenFeatures:
         return self._source.counted(self._numbers[np.asarray(indices)].tolist())
 
 
-def in_order(source: FeatureSource) -> Iterator[tuple[range, tuple[Tensor, ...]]]:
+def in_order(source: FeatureSource) -> Passing:
     """All images of a source, AT_ONCE at a time: index ranges and their raw features."""
     if isinstance(source, StreamedFeatures):
         yield from source.in_order()
@@ -150,8 +163,57 @@ def feature_bytes(maker: FeatureMaker, count: int, kind: CacheType = np.float16)
     return np.dtype(kind).itemsize * count * sum(int(np.prod(shape)) for shape in maker.feature_shapes)
 
 
-def stream_features(maker: FeatureMaker, images: Images) -> Iterator[tuple[range, tuple[Tensor, ...]]]:
-    """Pass the images through the teacher once: index ranges and their features."""
+def stream_features(maker: FeatureMaker, images: Images, shared: SharedPass | None = None) -> Passing:
+    """Pass the images through the teacher once: index ranges and their features.
+
+    shared: where the features are taken from or kept for others, to the bit and in the memory layout that the teacher
+    gives them. Other processes may wait until this iterator is exhausted or closed.
+    """
+    digest, file = digest_of(images), None
+    if shared is not None and digest is not None:
+        name = hashlib.sha256(f"{maker.pass_digest()} {digest}".encode()).hexdigest()
+        file = shared.file(name, feature_bytes(maker, len(images), np.float32))
+    if file is None:
+        yield from _passed(maker, images)
+        return
+    with file:
+        yield from _read(maker, len(images), file) if file.is_whole else _written(maker, images, file)
+
+
+def pass_digest(networks: Iterable[nn.Module], maker: FeatureMaker, precision: str, device: torch.device) -> str:
+    """SHA-256 (hex) of what the teacher's features depend on but the images: its networks, the images' size, number
+    types, and what decides how kernels round."""
+    rounding = (precision, device.type, AT_ONCE, torch.__version__, torch.get_num_threads())
+    found = hashlib.sha256(repr((maker.image_size, maker.feature_shapes, *rounding)).encode())
+    for network in networks:
+        for name, tensor in network.state_dict().items():
+            found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            found.update(tensor.cpu().contiguous().numpy())
+    return found.hexdigest()
+
+
+def _written(maker: FeatureMaker, images: Images, file: PassFile) -> Passing:
+    """The pass, kept in the file: a few images' first maps, channels last, then their second."""
+    for indices, features in _passed(maker, images):
+        for stage in features:
+            file.write(stage.permute(0, 2, 3, 1).cpu().contiguous().numpy().data)
+        yield indices, features
+    file.keep()
+
+
+def _read(maker: FeatureMaker, count: int, file: PassFile) -> Passing:
+    """What `_written` kept."""
+    for start in range(0, count, AT_ONCE):
+        indices = range(start, min(start + AT_ONCE, count))
+        features = []
+        for channels, height, width in maker.feature_shapes:
+            values = file.read(4 * len(indices) * channels * height * width)
+            stage = torch.frombuffer(values, dtype=torch.float32).reshape(-1, height, width, channels)
+            features.append(stage.permute(0, 3, 1, 2).to(maker.device))
+        yield indices, tuple(features)
+
+
+def _passed(maker: FeatureMaker, images: Images) -> Passing:
     waiting: list[NDArray[np.uint8]] = []
     done = 0
     for image in prefetched(images, range(len(images)), maker.image_size):

@@ -42,6 +42,21 @@ def pictures_in(images: Images) -> int:
     return images.pictures if isinstance(images, CutOut) else len(images)
 
 
+@runtime_checkable
+class Identified(Protocol):
+    """Images that tell what they show without being fetched."""
+
+    @property
+    def digest(self) -> str | None:
+        """Of two sets equal only if their images are, pixel by pixel and in their order, and what counts of them;
+        None: not known."""
+
+
+def digest_of(images: Images) -> str | None:
+    """Their digest; None if they tell none."""
+    return images.digest if isinstance(images, Identified) else None
+
+
 def counted_of(images: Images, index: int) -> NDArray[np.bool_] | None:
     """The pixels that count of the image with this index; None: all, as of images that are not PartlyIgnored."""
     return images.counted(index) if isinstance(images, PartlyIgnored) else None

@@ -1,5 +1,6 @@
 """Pictures of a tile's size, cut out of larger ones: at random places to train on, and all tiles of each to judge."""
 
+import hashlib
 import tempfile
 from collections import OrderedDict
 from threading import Lock
@@ -8,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rd_core.pictures.fitting_size import fitting_size
-from rd_core.pictures.images import Images, counted_of
+from rd_core.pictures.images import Images, counted_of, digest_of
 from rd_core.pictures.tiling import Place, Tiling
 
 PIXELS = 2**26
@@ -44,7 +45,7 @@ class RandomCrops:
 
     def __init__(self, pictures: Images, tiling: Tiling, each: int, seed: int) -> None:
         """pictures: uint8 (height, width, 3) of the tiling's size."""
-        self._pictures, self._tiling, self._each = pictures, tiling, each
+        self._pictures, self._tiling, self._each, self._seed = pictures, tiling, each, seed
         self.places = [place for number in range(len(pictures)) for place in self._drawn(number, seed)]
         """of each crop"""
         self._locks = [Lock() for _ in range(len(pictures))]
@@ -52,6 +53,13 @@ class RandomCrops:
         shape = (max(1, len(self)), tiling.tile, tiling.tile, 3)
         with tempfile.TemporaryFile() as nameless:  # so that a process that is killed leaves nothing of it
             self._crops = np.memmap(nameless, np.uint8, "w+", shape=shape)
+
+    @property
+    def digest(self) -> str | None:
+        """See `rd_core.pictures.images.Identified`."""
+        pictures = digest_of(self._pictures)
+        crops = repr((pictures, self._tiling, self._each, self._seed))
+        return None if pictures is None else hashlib.sha256(crops.encode()).hexdigest()
 
     def __len__(self) -> int:
         return len(self.places)

@@ -347,7 +347,7 @@ def _fit(
             request.settings.method,
             request.settings,
             learnt_from,
-            FitRun(tell_step, resumption, cross),
+            FitRun(tell_step, resumption, cross, request.shared),
             start=start,
             teacher_weights=request.teacher_weights,
         )

@@ -1,6 +1,7 @@
 """The normals of a category, read one at a time for training."""
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -18,7 +19,7 @@ from storage.filesystem import Store
 from storage.images import list_images
 from storage.labels import labels
 from tasks.worker.picture_reader import read_picture
-from tasks.worker.preprocessing import ImageFormat
+from tasks.worker.preprocessing import PREPROCESSING_VERSION, ImageFormat
 
 _EXAMPLES = 3
 """left-out images named in a message; the model card has all"""
@@ -87,6 +88,14 @@ class PixelSource:
     def picture_bytes(self) -> int:
         """Of one image."""
         return self._format.picture_bytes
+
+    @property
+    def digest(self) -> str:
+        """See `rd_core.pictures.images.Identified`."""
+        form = self._format
+        seen = [self._normals.data_digest, list(self._keys), PREPROCESSING_VERSION, form.view.to_dict()]
+        levels = [form.white_level, form.black_level]
+        return hashlib.sha256(json.dumps([*seen, levels], sort_keys=True).encode()).hexdigest()
 
     def __len__(self) -> int:
         return len(self._keys)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rd_core.detectors.settings import DetectorSettings
 from rd_core.engines.choice import TORCH
+from rd_core.features.shared_pass import SharedPass
 from rd_core.pictures.alignment import AlignmentKind
 from rd_core.pictures.fitting_size import FittingSize, fitting_size, own_size
 from rd_core.pictures.image_view import ImageView
@@ -50,6 +51,8 @@ class TrainingRequest:
 
     method_choice: MethodChoice | None = None
     """what chose the method; None: the settings or a command said it"""
+    shared: SharedPass | None = None
+    """of other trainings on the same teacher and images; changes no result"""
     named: str | None = None
     """what its progress bar is called; None: the category"""
 

@@ -10,7 +10,7 @@ from rd_core.detectors.reverse_distillation.detector import ReverseDistillation
 from rd_core.detectors.reverse_distillation.settings import ReverseDistillationSettings
 from rd_core.detectors.training import Fitted
 from tests.rd_core.small_trainings import fit, small
-from tests.rd_core.striped_images import textured
+from tests.rd_core.striped_images import SIZE, textured
 from tests.teachers_once import build_once
 
 
@@ -19,6 +19,14 @@ def _teachers_are_built_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for builder in ("feature_detector", "fyd.detector"):
             patch.setattr(f"rd_core.detectors.{builder}.build_teacher", build_once)
+        yield
+
+
+@pytest.fixture(scope="module")
+def small_micro_batches() -> Iterator[None]:
+    """Of four images: a method fills a micro-batch up to score one image, and most tests score a few."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("rd_core.detectors.settings.MICRO_BATCH_PIXELS", 4 * SIZE * SIZE)
         yield
 
 

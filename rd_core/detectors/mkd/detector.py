@@ -31,6 +31,7 @@ from rd_core.detectors.mkd.loss import SCORED, STRIDES, stage_losses
 from rd_core.detectors.mkd.opening import opened
 from rd_core.detectors.mkd.settings import MKDSettings
 from rd_core.features.backbone import Pretrained, build_teacher
+from rd_core.features.cache import pass_digest
 from rd_core.features.standardisation import Standardisation
 from rd_core.kernels.precision import networks_in
 from rd_core.maps.assembly import MapAssembly
@@ -89,7 +90,7 @@ class MKD(Detector[MKDSettings]):
 
     def fit(self, normals: Normals, run: FitRun) -> FitReport:
         """See `Detector.fit`. A fit that was killed starts over."""
-        report = training.fit(self, normals, run.report)
+        report = training.fit(self, normals, run.report, run.shared)
         self.fit_map_scale(normals.early_stop)
         return report
 
@@ -107,6 +108,10 @@ class MKD(Detector[MKDSettings]):
         channels = (*self.teacher.channels, self.teacher.spec.embedding_channels)
         stages = [(count, height // stride, width // stride) for count, stride in zip(channels, STRIDES, strict=True)]
         return [(3, height, width), *stages]
+
+    def pass_digest(self) -> str:
+        """See `rd_core.features.cache.FeatureMaker.pass_digest`."""
+        return pass_digest((self.teacher, self.fourth), self, self.settings.precision, self.device)
 
     @torch.no_grad()
     def teacher_features(self, images: Tensor, counted: CountedPixels | None = None) -> tuple[Tensor, ...]:

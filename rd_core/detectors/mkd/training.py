@@ -4,7 +4,7 @@ import copy
 import math
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +17,7 @@ from rd_core.detectors.feature_detector import counted_on
 from rd_core.detectors.mkd.loss import STRIDES
 from rd_core.errors import TrainingDiverged
 from rd_core.features.cache import CachedFeatures, FeatureSource, StreamedFeatures, feature_bytes, stream_features
+from rd_core.features.shared_pass import SharedPass
 from rd_core.features.standardisation import Moments
 
 if TYPE_CHECKING:
@@ -25,17 +26,19 @@ if TYPE_CHECKING:
 Report = Callable[[FitProgress], None]
 
 
-def fit(model: "MKD", normals: Normals, report: Report) -> FitReport:
+def fit(model: "MKD", normals: Normals, report: Report, shared: SharedPass | None = None) -> FitReport:
     """Fit the standardisation, then train the cloner from its current weights. Raises as `Detector.fit`."""
     with ExitStack() as resources:
-        train, early_stop = _sources(model, normals, report, resources)
+        train, early_stop = _sources(model, normals, report, resources, shared)
         descent = _Descent(model, train, early_stop, report)
         descent.run()
     figures = {"steps": descent.step, "best_step": descent.best_step, "validation_losses": descent.validation_losses}
     return FitReport(f"{descent.best_step} steps", figures)
 
 
-def _sources(model: "MKD", normals: Normals, report: Report, resources: ExitStack) -> list[FeatureSource]:
+def _sources(
+    model: "MKD", normals: Normals, report: Report, resources: ExitStack, shared: SharedPass | None
+) -> list[FeatureSource]:
     """The training and early-stop images with the source's features: on disk if all fit into the settings' bytes."""
     total = len(normals.train) + len(normals.early_stop)
     cached = feature_bytes(model, total) <= model.settings.feature_cache_bytes
@@ -44,12 +47,13 @@ def _sources(model: "MKD", normals: Normals, report: Report, resources: ExitStac
     for number, images in enumerate((normals.train, normals.early_stop)):
         cache = resources.enter_context(CachedFeatures(model, images)) if cached else None
         sources.append(StreamedFeatures(model, images) if cache is None else cache)
-        for indices, features in stream_features(model, images):
-            if cache is not None:
-                cache.put(indices.start, features)
-            if number == 0:
-                moments.add(features[1:], counted_on(model.device, sources[0], indices))
-            report(FitProgress("features", done + indices.stop, total, seconds=time.monotonic() - began))
+        with closing(stream_features(model, images, shared)) as passed:
+            for indices, features in passed:
+                if cache is not None:
+                    cache.put(indices.start, features)
+                if number == 0:
+                    moments.add(features[1:], counted_on(model.device, sources[0], indices))
+                report(FitProgress("features", done + indices.stop, total, seconds=time.monotonic() - began))
         done += len(images)
     model.standardisation.fit(moments)
     return sources

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rd_core.detectors.detector import FitProgress, FitReport, FitRun, Normals
+from rd_core.detectors.detector import FitReport, FitRun, Normals
 from rd_core.detectors.reverse_distillation.blend_fitting import fit_blend
 from rd_core.detectors.reverse_distillation.cross_fitting import CrossFitting
 from rd_core.detectors.reverse_distillation.descent import Descent, Sources
@@ -40,7 +40,7 @@ def fit(model: TeacherAndStudent, normals: Normals, run: FitRun) -> FitReport:
     mirrored = few and may_be_mirrored(model, normals.train, normals.early_stop, settings.seed)
     folds = CrossFitting(model, normals, run.cross, run.report) if run.cross else None
     with ExitStack() as resources:
-        by_mirrored = _sources(model, normals, mirrored, folds, run.report, resources)
+        by_mirrored = _sources(model, normals, mirrored, folds, run, resources)
         sources = by_mirrored[mirrored]
         cached = isinstance(sources.train, CachedFeatures)
         if folds:
@@ -87,7 +87,7 @@ def _sources(
     normals: Normals,
     mirrored: bool,
     folds: CrossFitting | None,
-    report: Callable[[FitProgress], None],
+    run: FitRun,
     resources: ExitStack,
 ) -> dict[bool, Sources]:
     """Features of training and early-stop images and of their copies with synthetic defects (none where the settings
@@ -95,7 +95,7 @@ def _sources(
     ways = [mirrored, *({*folds.mirrored} - {mirrored} if folds else ())]
     groups = folds.fold_of if folds else None
     sets = [images for way in ways for images in _image_sets(model.settings, normals, groups, mirrored=way)]
-    sources = model.feature_sources(sets, report, resources)
+    sources = model.feature_sources(sets, run.report, resources, shared=run.shared)
     return {way: Sources(*sources[4 * at : 4 * at + 4]) for at, way in enumerate(ways)}
 
 

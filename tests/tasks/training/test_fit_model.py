@@ -12,11 +12,14 @@ from prefect.logging import disable_run_logger
 
 from rd_core.calibration.holdout import Split
 from rd_core.calibration.threshold import conformal_p_values
+from rd_core.detectors.detector import FitRun, Normals
 from rd_core.errors import EngineUnavailable
+from rd_core.features.shared_pass import SharedPass
 from rd_core.pictures import fitting_size
 from rd_core.pictures.crop import Crop
 from rd_core.pictures.image_statistics import image_statistics
 from rd_core.pictures.image_view import ImageView
+from rd_core.pictures.images import digest_of
 from storage.errors import StoreFull
 from storage.filesystem import Store, open_store
 from storage.labels import labels
@@ -202,6 +205,21 @@ def test_a_processor_that_lacks_the_precision_is_told_of(
         fit(store, precision=precision)
     told = [one for one in log.records if one.levelno == logging.WARNING and "precision=bfloat16" in one.getMessage()]
     assert len(told) == warned
+
+
+def test_a_fit_is_told_what_it_shares(store: Store, normals: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[FitRun] = []
+
+    def train(_name: str, _settings: object, learnt: Normals, run: FitRun, **_: object) -> None:
+        told.append(run)
+        assert digest_of(learnt.train) and digest_of(learnt.train) != digest_of(learnt.early_stop)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(fit_module, "train", train)
+    for shared in (None, SharedPass("comparison")):
+        with pytest.raises(KeyboardInterrupt):
+            fit(store, shared=shared)
+    assert [run.shared for run in told] == [None, SharedPass("comparison")]
 
 
 def _killed(*_: object, **__: object) -> None:

@@ -1,5 +1,8 @@
 """Labelled normals that are not trained on are told by name and reason."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 from flows.commands.tables.retraining import retraining_table
 from flows.commands.tables.training import training_table
 from flows.training import TrainingRun
@@ -8,8 +11,9 @@ from rd_core.pictures.image_view import ImageView
 from storage.filesystem import Store
 from tasks.retraining.gather_normals import GatheredNormals
 from tasks.training.fitted_model import FittedModel
-from tasks.training.normal_images import read_normal_images
+from tasks.training.normal_images import NormalImages, PixelSource, read_normal_images
 from tasks.worker.preprocessing import ImageFormat
+from tests.drift_plants import CORNER
 from tests.factories import DAY, SIZE, png, put_images
 
 FORMAT = ImageFormat(ImageView(SIZE, SIZE), None, 1_000_000)
@@ -31,6 +35,27 @@ def test_what_is_left_out_is_counted_and_told_by_name(store: Store) -> None:
     assert "heic.png: HEIC is not supported" in said
     assert "x.png: the file is empty (0 bytes); the camera or the copy was cut off; and 1 more), 1 dup" in said
     assert f"1 duplicates of another one's bytes ({odd['copy.png']})." in said
+
+
+def test_pixels_have_a_digest_of_all_that_they_depend_on(store: Store) -> None:
+    keys = put_images(store, "cloth", [f"{i}.png" for i in range(4)])
+    normals = read_normal_images(store, keys, FORMAT)
+
+    def digest(chosen: Sequence[str] = keys[:2], seen: ImageFormat = FORMAT, of: NormalImages = normals) -> str:
+        return PixelSource(store, chosen, seen, of).digest
+
+    formats = [
+        *(replace(FORMAT, **{level: 10.0}) for level in ("white_level", "black_level")),
+        *(replace(FORMAT, view=replace(FORMAT.view, **view)) for view in ({"height": 32}, {"ignore": CORNER})),
+    ]
+    store.write(keys[1], png(77))
+    others = [
+        digest(keys[1:3]),
+        digest(keys[1::-1]),
+        *(digest(seen=seen) for seen in formats),
+        digest(of=read_normal_images(store, keys, FORMAT)),
+    ]
+    assert len({digest(), *others}) == 8 and digest() == digest()
 
 
 def test_train_prints_what_was_left_out() -> None:
