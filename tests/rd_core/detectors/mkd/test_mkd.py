@@ -162,6 +162,16 @@ def test_noise_reaches_as_far_as_what_counts(mkd: MKD) -> None:
     assert np.array_equal(smooth.score(one, counted).maps, smooth.score(other, counted).maps)
 
 
+def test_parts_of_a_micro_batch_find_the_same(mkd: MKD, monkeypatch: pytest.MonkeyPatch) -> None:
+    counted = np.ones(IMAGES.shape[:3], np.bool_)
+    counted[2, :20] = False
+    whole = [mkd.score(IMAGES, mask) for mask in (None, counted)]
+    monkeypatch.setattr("rd_core.detectors.mkd.detector._PIXELS_AT_ONCE", 3 * SIZE * SIZE)
+    for mask, expected in zip((None, counted), whole, strict=True):
+        for values, same in zip(mkd.score(IMAGES, mask), expected, strict=True):
+            np.testing.assert_allclose(values, same, rtol=1e-4, atol=1e-6)
+
+
 def test_a_caller_in_inference_mode_gets_the_same(mkd: MKD) -> None:
     with torch.inference_mode():
         inside = mkd.score(IMAGES)
