@@ -8,7 +8,8 @@ and without. Rates by batch size are compared with the GPU's limits for a matrix
 small version runs on the CPU, and the JSON says so. Sections beyond the time limit are listed, not run.
 
 Exit code 1 if a section failed, if in float32 without TF32 a decision differs or maps differ by more than TOLERANCE,
-if a graph gives other bits than single kernels, or if a model's scores depend on another model.
+if a graph gives other bits than single kernels, if ignored pixels count, or if a model's scores depend on
+another model.
 """
 
 import argparse
@@ -20,7 +21,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,11 +29,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
+from proofs.gpu_plan import DEVICE, PLAN, drawn, judged_images, shown
 from rd_core.calibration.threshold import Threshold, calibrate, triage
 from rd_core.detectors import checkpoint
 from rd_core.detectors.detector import Detector, FitReport, FitRun, Normals
@@ -41,43 +42,13 @@ from rd_core.detectors.settings import DetectorSettings
 from rd_core.engines.choice import TORCH
 from rd_core.engines.cuda_graph import CudaGraph
 from rd_core.engines.engine import Engine, computed_by
-from rd_core.kernels.precision import default_device
+from rd_core.maps.micro_batch import AnomalyMaps
 from rd_core.settings import PRECISIONS, Precision
 
 TOLERANCE = 1e-3
 """relative to the largest value of the CPU's maps, in float32 without TF32"""
 ALPHA = 0.1
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-DEVICE = default_device()
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Sizes of the comparison."""
-
-    side: int
-    """pixels of the images"""
-    train: int
-    early_stop: int
-    calibration: int
-    judged: int
-    """images to score, every second with a defect"""
-    steps: int
-    """of methods trained by steps"""
-    batches: tuple[int, ...]
-    product: int
-    """rows and columns of the matrices of the product"""
-    copied: int
-    """bytes of the copy"""
-    seconds: float
-    """of each rate"""
-    burst: int
-    """launches between two waits of a rate"""
-
-
-ON_CARD = Plan(256, 32, 8, 32, 32, 100, (1, 4, 16, 64, 256), 8192, 1 << 30, 0.5, 4)
-ON_CPU = Plan(32, 4, 2, 4, 4, 2, (1, 2), 128, 1 << 20, 0.001, 1)
-PLAN = ON_CARD if DEVICE.type == "cuda" else ON_CPU
 
 
 class Traffic(TorchDispatchMode):
@@ -139,6 +110,7 @@ def main() -> int:
                 continue
             weights = fitted[method, precision]
             sections.add(f"{method} {precision} beside the CPU", partial(_beside_cpu, weights))
+            sections.add(f"{method} {precision} with ignored pixels", partial(_beside_cpu, weights, ignoring=True))
             sections.add(f"{method} {precision} rates", partial(_rates, weights, limits or {}))
     sections.add("two categories in turn", lambda: _in_turn(fitted))
     print(
@@ -187,7 +159,7 @@ def _fits(method: str, precision: Precision, fitted: dict[tuple[str, str], bytes
         began = time.perf_counter()
         with _memory(device) as memory:
             detector, report = _fit(_settings(method, precision), device)
-        scores = detector.score(_judged()).scores
+        scores = detector.score(judged_images()).scores
         by_device[device.type] = {
             "seconds": time.perf_counter() - began,
             "memory_bytes": memory[0],
@@ -203,45 +175,56 @@ def _fits(method: str, precision: Precision, fitted: dict[tuple[str, str], bytes
 
 def _settings(method: str, precision: Precision) -> DetectorSettings:
     settings: Any = settings_class(method)(image_height=PLAN.side, image_width=PLAN.side, precision=precision)
-    if hasattr(settings, "steps"):  # of methods that are trained by them
-        return replace(settings, steps=PLAN.steps)
+    smaller: dict[str, Any] = {one.name: PLAN.steps for one in fields(settings) if one.name.endswith("steps")}
+    if PLAN.width is not None and hasattr(settings, "width"):
+        smaller["width"] = PLAN.width
     if hasattr(settings, "training"):
-        return replace(settings, training=replace(settings.training, steps=PLAN.steps, pseudo_anomalies_in_all=1))
-    return settings
+        smaller["training"] = replace(settings.training, steps=PLAN.steps, pseudo_anomalies_in_all=1)
+    return replace(settings, **smaller)
 
 
 def _fit(settings: DetectorSettings, device: torch.device) -> tuple[Detector[Any], FitReport]:
     torch.manual_seed(settings.seed)
     detector = build(settings.method, settings, pretrained=False).to(device)
-    normals = _drawn(0, PLAN.train + PLAN.early_stop)
+    normals = drawn(0, PLAN.train + PLAN.early_stop)
     report = detector.fit(Normals(normals[: PLAN.train], normals[PLAN.train :]), FitRun())
     return detector.eval(), report
 
 
-def _beside_cpu(weights: bytes) -> dict[str, Any]:
-    """Compare maps, scores and decisions of one model on the GPU and on the CPU."""
-    judged = _judged()
+def _beside_cpu(weights: bytes, *, ignoring: bool = False) -> dict[str, Any]:
+    """Compare maps, scores and decisions of one model on the GPU and on the CPU. ignoring: of images whose upper
+    quarter does not count."""
+    judged, normals = (
+        shown(images, ignoring=ignoring) for images in (judged_images(), drawn(1000, PLAN.calibration))
+    )
     cpu = _ready(weights, torch.device("cpu"))
-    threshold = calibrate(cpu.score(_drawn(1000, PLAN.calibration)).scores, ALPHA)
-    expected = cpu.score(judged)
+    threshold = calibrate(cpu.score(*normals).scores, ALPHA)
+    expected = cpu.score(*judged)
     comparison = {}
     for name, tf32 in {"as it is": torch.backends.cudnn.allow_tf32, "without TF32": False}.items():
         with torch.backends.cudnn.flags(allow_tf32=tf32):
             here = _ready(weights, DEVICE)
-            maps, scores, distances = here.score(judged)
+            maps, scores, distances = here.score(*judged)
         comparison[name] = {
             "maps_apart": _apart(maps, expected.maps),
             "scores_apart": _apart(scores, expected.scores),
             "feature_distances_apart": _apart(distances, expected.feature_distances),
             "decisions_flipped": int((_decisions(scores, threshold) != _decisions(expected.scores, threshold)).sum()),
-            "images": len(judged),
+            "images": len(maps),
         }
-    graph = computed_by(TORCH, here)
+    graph = computed_by(TORCH, here, ignoring=ignoring)
     comparison["graph"] = {"used": graph is not here}
     if graph is not here:
-        pairs = zip(graph.score(judged), here.score(judged), strict=True)
-        comparison["graph"]["same_bits"] = all(np.array_equal(*pair) for pair in pairs)
+        comparison["graph"]["same_bits"] = _same(graph.score(*judged), here.score(*judged))
         assert comparison["graph"]["same_bits"], f"a CUDA graph gives other values: {comparison}"
+    if ignoring:
+        images, counted = judged
+        everything = np.ones_like(counted)
+        comparison["ignored"] = {
+            "map_is_zero": not maps[:, : maps.shape[1] // 4].any(),
+            "all_counted_same_bits": _same(here.score(images, everything), here.score(images)),
+        }
+        assert all(comparison["ignored"].values()), f"ignored pixels count, or counted ones are changed: {comparison}"
     if here.settings.precision == "float32":
         exact = comparison["without TF32"]
         assert exact["maps_apart"] < TOLERANCE and not exact["decisions_flipped"], (
@@ -250,12 +233,17 @@ def _beside_cpu(weights: bytes) -> dict[str, Any]:
     return comparison
 
 
+def _same(mine: AnomalyMaps, theirs: AnomalyMaps) -> bool:
+    """Whether all bits are."""
+    return all(np.array_equal(*pair) for pair in zip(mine, theirs, strict=True))
+
+
 def _rates(weights: bytes, limits: dict[str, Any]) -> dict[str, Any]:
     """Images a second by batch size, by single kernels and as a graph, and the share of the limits."""
     detector = _ready(weights, DEVICE)
     rates: dict[str, Any] = {}
     for batch in PLAN.batches:
-        images = torch.from_numpy(_drawn(0, min(batch, 16)).repeat(-(-batch // 16), axis=0)[:batch]).to(DEVICE)
+        images = torch.from_numpy(drawn(0, min(batch, 16)).repeat(-(-batch // 16), axis=0)[:batch]).to(DEVICE)
         try:
             of_batch = rates[str(batch)] = _rates_of(detector, images, limits)
         except torch.cuda.OutOfMemoryError as e:
@@ -263,7 +251,7 @@ def _rates(weights: bytes, limits: dict[str, Any]) -> dict[str, Any]:
             break
         if of_batch["images_per_second"] < batch and DEVICE.type == "cuda":
             break  # a batch takes more than a second, and a larger one more
-    engine, pictures = computed_by(TORCH, detector), _drawn(0, detector.settings.micro_batch)
+    engine, pictures = computed_by(TORCH, detector), drawn(0, detector.settings.micro_batch)
     rates["images_per_second_from_host_to_host"] = len(pictures) * _rate(lambda: engine.score(pictures))
     return rates
 
@@ -310,14 +298,14 @@ def _in_turn(fitted: dict[tuple[str, str], bytes]) -> dict[str, Any]:
     if not fitted:
         raise RuntimeError("no method was fitted, so there are no two models")
     chosen = [*fitted.values(), *fitted.values()][:2]
-    judged = _judged()
+    judged = judged_images()
     alone = [computed_by(TORCH, _ready(weights, DEVICE)).score(judged) for weights in chosen]
     with _memory(DEVICE) as memory:
         both = [computed_by(TORCH, _ready(weights, DEVICE)) for weights in chosen]
         rounds = [[engine.score(judged) for engine in both] for _ in range(3)]
     for scored in rounds:
         for mine, own in zip(scored, alone, strict=True):
-            assert all(np.array_equal(*pair) for pair in zip(mine, own, strict=True)), "a model scores otherwise"
+            assert _same(mine, own), "a model scores otherwise"
     single, turns = (_rate(partial(_score_by, some, judged)) for some in (both[:1], both))
     return {
         "models": [" ".join(key) for key in (list(fitted) * 2)[:2]],
@@ -373,21 +361,6 @@ def _memory(device: torch.device) -> Iterator[list[int | None]]:
     yield peak
     if device.type == "cuda":
         peak[0] = torch.cuda.max_memory_allocated()
-
-
-def _judged() -> NDArray[np.uint8]:
-    images = _drawn(2000, PLAN.judged)
-    third = PLAN.side // 3
-    images[1::2, third : third + PLAN.side // 8, third : 2 * third] //= 2
-    return images
-
-
-def _drawn(first: int, count: int) -> NDArray[np.uint8]:
-    """Synthetic brushed grey, lighter on one side: uint8 (count, side, side, 3), all different."""
-    side = PLAN.side
-    noise = np.stack([np.random.default_rng(first + n).normal(size=(side, side)) for n in range(count)])
-    brushed = gaussian_filter(noise, (0, 0.5, 4)) * 60 + np.linspace(90, 160, side)
-    return brushed.clip(0, 255).astype(np.uint8)[..., None].repeat(3, axis=3)
 
 
 def _tensors(values: Any) -> Iterator[Tensor]:

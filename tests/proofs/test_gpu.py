@@ -50,8 +50,10 @@ def test_it_runs_without_a_card_with_nothing_but_torch_numpy_scipy_safetensors_a
     assert found["failed"] == []
     assert found["machine"]["card"] is None
     for method in METHODS:
-        one = found[f"{method} float32 beside the CPU"]["as it is"]
-        assert (one["maps_apart"], one["scores_apart"], one["decisions_flipped"]) == (0, 0, 0)
+        for section in ("beside the CPU", "with ignored pixels"):
+            one = found[f"{method} float32 {section}"]["as it is"]
+            assert (one["maps_apart"], one["scores_apart"], one["decisions_flipped"]) == (0, 0, 0)
+        assert all(found[f"{method} float32 with ignored pixels"]["ignored"].values())
         rates = found[f"{method} float32 rates"]["2"]
         assert all(rates[name] > 0 for name in ("images_per_second", "gflop_an_image", "of_matrix_product"))
     assert len(found["two categories in turn"]["models"]) == 2
