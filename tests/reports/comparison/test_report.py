@@ -131,6 +131,17 @@ def test_maps_of_all_methods_stand_side_by_side() -> None:
     assert '<span class="wrong">flagged' in normal and '<span class="right">not flagged' in normal
 
 
+def test_every_link_within_the_page_leads_somewhere() -> None:
+    mapless = replace(
+        disagreed(), views=(replace(disagreed().views[0], scored=ScoredImage("a")), disagreed().views[1])
+    )
+    page = Page(render_comparison_report(report(disagreed=(disagreed(), mapless))))
+    ids = {attributes["id"] for _, attributes in page.elements if "id" in attributes}
+    links = {one["href"] for one in page.all("a")}
+    assert {link[1:] for link in links if link.startswith("#")} <= ids
+    assert {"#image-1-0", "#image-1-1", "#image-1-2", "#image-2-2"} <= links
+
+
 def test_the_same_map_has_other_colours_for_a_method_with_another_threshold() -> None:
     one = disagreed()
     scored = replace(one.views[0].scored, pixel_threshold=30.0)

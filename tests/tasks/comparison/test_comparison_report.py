@@ -50,7 +50,10 @@ def test_every_figure_of_the_judgement_is_at_its_place(judgement: Judgement) -> 
     assert (blunt.auroc.ahead.value, blunt.auroc.ahead.low, blunt.auroc.p_value) == (
         other.interval.value, other.interval.low, other.p_value,
     )  # fmt: skip
-    assert blunt.choosing.figure.value == judgement.choosing.figures["blunt"].value
+    chose = judgement.choosing.others["blunt"].interval
+    assert (blunt.choosing.ahead.low, blunt.choosing.ahead.high) == (chose.low, chose.high) != (
+        blunt.auroc.ahead.low, blunt.auroc.ahead.high,
+    )  # fmt: skip
     assert blunt.average_precision.figure.value == judgement.average_precision.figures["blunt"].value
     assert (blunt.auroc.lowest, blunt.auroc.highest) == (
         min(judgement.auroc.seeds["blunt"]), max(judgement.auroc.seeds["blunt"]),
