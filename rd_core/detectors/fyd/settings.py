@@ -51,6 +51,10 @@ class FYDSettings(GaussianSettings):
                     'itself. Align it first: align = "shift" or "rigid".'
                 )
 
+    def looked_at(self, images: int) -> int:
+        """See `DetectorSettings.looked_at`."""
+        return images + (self.alignment_steps + self.steps) * self.batch_size
+
     @property
     def batch(self) -> int:
         """Images a step, within the pixels of a micro-batch, but two."""

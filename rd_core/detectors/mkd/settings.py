@@ -84,6 +84,10 @@ class MKDSettings(DetectorSettings):
         recipe = {"standardise": False, "epochs": 601, "batch_size": 64, "patience": 0}
         return {**super().of_paper(teacher or "vgg16"), **size, **recipe}
 
+    def looked_at(self, images: int) -> int:
+        """See `DetectorSettings.looked_at`."""
+        return images + self.total_steps(images) * self.batch_size
+
     def total_steps(self, normals: int) -> int:
         """Steps for this number of training normals."""
         if self.steps is not None:

@@ -34,3 +34,16 @@ def test_small_labelled_defects_ask_for_a_finer_view(store: Store) -> None:
     assert tomllib.loads("\n".join(table.notes[-3:])) == {
         "categories": {"foil": {"image_size": [1024, 1024], "tile": 256}}
     }
+
+
+def test_a_training_costs_by_the_method_of_the_settings(store: Store) -> None:
+    """In tiles a method that remembers learns from few crops, and one by steps takes as many on any."""
+    pixels = np.random.default_rng(0).integers(0, 255, (4, 1024, 1024, 3)).astype(np.uint8)
+    put_labels(store, "foil", "normals", put_pictures(store, "foil", pixels))
+    cost = {}
+    for method in ("reverse_distillation", "patchcore"):
+        found, _ = suggested_view(load_settings(store.uri, options={"method": method}, environment={}), "foil")
+        cost[method] = {view.tile: view.training for view in found.views if view.height == 1024}
+    assert cost["reverse_distillation"][None] == cost["patchcore"][None] == 16
+    assert cost["reverse_distillation"][256] < 1.2
+    assert cost["patchcore"][256] > 20
