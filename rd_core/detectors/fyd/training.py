@@ -71,7 +71,7 @@ class FineTuning:
         return figures
 
     def _align(self, tell: Callable[[int, float], None]) -> dict[str, Any]:
-        """Train the image's transformer alone, and forget it if it does not align held-out images."""
+        """Train the image's transformer alone; for good the identity if it does not align held-out images."""
         steps, transformer = self.settings.alignment_steps, self.backbone.of_image
         images, counted = self._small(self.normals.train)
         optimiser = torch.optim.Adam(transformer.parameters(), QUICKER * self.settings.learning_rate)
@@ -90,6 +90,7 @@ class FineTuning:
         kept = after < ALIGNED * before
         if not kept:
             transformer.forget()
+            transformer.requires_grad_(False)
         return {"difference": before, "difference_aligned": after, "aligned": kept}
 
     @torch.no_grad()
