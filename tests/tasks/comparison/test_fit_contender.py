@@ -34,14 +34,14 @@ def test_a_contender_keeps_scores_a_few_maps_and_its_cost(
     planned: tuple[Store, PlannedComparison], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store, plan = planned
-    monkeypatch.setattr(contender_module, "MOST_MAP_BYTES", 20 * 16 * 16 * 2)
+    monkeypatch.setattr(contender_module, "MOST_MAP_BYTES", 16 * 16 * 16 * 2)
     done = fit(store, plan)
     record = read_contender(store, "cloth", done.digest)
     assert done.is_new and record is not None and (record.method, record.run_id) == ("padim", "run")
     scores, maps = read_scores(store, record), read_maps(store, record)
     judged = read_plan(store, plan.key).judged
     assert scores["image_key"].to_pylist() == [image.image_key for image in judged]
-    assert maps.maps.shape == (18, 16, 16) and maps.index.tolist() == list(range(0, 72, 4))
+    assert maps.maps.shape == (15, 16, 16) and maps.index.tolist() == list(range(0, 72, 5))
     assert np.array_equal(
         maps.maps.max(axis=(1, 2)), np.asarray(scores["score"])[maps.index].astype(np.float16)
     )  # each map is of its image

@@ -36,7 +36,9 @@ def test_equal_inputs_have_one_plan_and_other_labels_or_pixels_another(store: St
     assert trained == set(plan.normals) and not trained & {image.image_key for image in plan.judged}
     defects = [image for image in plan.judged if image.is_anomalous]
     assert {image.defect_share for image in defects} == {0.0625} and defects[0].kind == "hole"
-    store.write(defects[0].mask_key, encoded(np.full((64, 64), 255, np.uint8)))
+    elsewhere = np.zeros((64, 64), np.uint8)
+    elsewhere[:16, :16] = 255  # as large as before
+    store.write(defects[0].mask_key, encoded(elsewhere))
     drawn_anew = planned(store)
     assert drawn_anew.id != plan.id and drawn_anew.contenders[0].digest != plan.contenders[0].digest
     relabelled = Label(plan.train[0], "anomalous", None, "ada", NOW.replace(hour=5), "hole", "evaluation")
