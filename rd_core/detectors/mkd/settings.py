@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, Self
 
-from rd_core.detectors.settings import DetectorSettings
+from rd_core.detectors.settings import MICRO_BATCH_PIXELS, DetectorSettings
 from rd_core.errors import ConfigError
 
 
@@ -37,7 +37,7 @@ class MKDSettings(DetectorSettings):
     epochs: int | None = None
     """passes over the training images; None if `steps` is set"""
     batch_size: int = 16
-    """images a step"""
+    """images a step; fewer where they have more pixels than as many of 256 x 256, which bounds memory"""
     learning_rate: float = 1e-3
     """of Adam"""
     validate_every: int = 50
@@ -88,12 +88,17 @@ class MKDSettings(DetectorSettings):
         """See `DetectorSettings.looked_at`."""
         return images + self.total_steps(images) * self.batch_size
 
+    @property
+    def batch(self) -> int:
+        """Images a step: `batch_size` within MICRO_BATCH_PIXELS, but two."""
+        return max(2, min(self.batch_size, MICRO_BATCH_PIXELS // (self.image_height * self.image_width)))
+
     def total_steps(self, normals: int) -> int:
         """Steps for this number of training normals."""
         if self.steps is not None:
             return self.steps
         assert self.epochs is not None  # __post_init__ holds that one of both is set
-        return self.epochs * -(-normals // self.batch_size)
+        return self.epochs * -(-normals // self.batch)
 
     def of_weights(self) -> Self:
         """See `DetectorSettings.of_weights`."""

@@ -73,7 +73,7 @@ class _Descent:
         """Train until steps or patience are used up; leaves the weights to keep."""
         cloner, settings = self.model.cloner, self.settings
         optimiser = torch.optim.Adam(cloner.parameters(), lr=settings.learning_rate, fused=True)
-        order = batches(len(self.train), settings.batch_size, settings.seed)
+        order = batches(len(self.train), settings.batch, settings.seed)
         best, began = math.inf, time.monotonic()
         kept = cloner.state_dict()
         cloner.train()
@@ -101,7 +101,7 @@ class _Descent:
     def _validation_loss(self) -> float:
         """The training's loss of the early-stop normals."""
         self.model.cloner.eval()
-        count, size = len(self.early_stop), self.settings.batch_size
+        count, size = len(self.early_stop), self.settings.batch
         losses = [self._losses(self.early_stop, np.arange(at, min(at + size, count))) for at in range(0, count, size)]
         self.model.cloner.train()
         return self._finite(float(torch.cat(losses).mean()))

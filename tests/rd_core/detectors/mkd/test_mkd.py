@@ -274,5 +274,7 @@ def test_settings_that_cannot_be_are_refused(wrong: dict[str, Any]) -> None:
 def test_epochs_replace_the_default_steps_and_neither_is_of_the_weights() -> None:
     by_epochs = MKDSettings.from_table({"epochs": 3})
     assert by_epochs.total_steps(33) == 9 and MKDSettings().total_steps(33) == 500
+    assert [MKDSettings(image_height=side, image_width=512).batch for side in (256, 512, 4096)] == [8, 4, 2]
+    assert MKDSettings.from_table(MKDSettings.of_paper()).batch == 64
     assert by_epochs.of_weights() == MKDSettings(batch_size=4, seed=3).of_weights()
     assert by_epochs.of_weights() != MKDSettings(cloner_width=8).of_weights()
