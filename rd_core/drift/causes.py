@@ -6,13 +6,17 @@ from dataclasses import dataclass
 from rd_core.drift.alarm_rate import AlarmRate
 from rd_core.drift.golden import GoldenReplay
 from rd_core.drift.shift import Shift
+from rd_core.pictures.alignment import OFFSET_COLUMNS
 
 SCORE = "score"
 BRIGHTNESS, CONTRAST, SHARPNESS = "brightness", "contrast", "sharpness"
 EDGE_CENTRE_X, EDGE_CENTRE_Y = "edge_centre_x", "edge_centre_y"
+OFFSET_X, OFFSET_Y, ROTATION = OFFSET_COLUMNS
 FEATURE_DISTANCE = "feature_distance"
 STATISTICS = (BRIGHTNESS, CONTRAST, SHARPNESS, EDGE_CENTRE_X, EDGE_CENTRE_Y, FEATURE_DISTANCE)
 """columns of the score rows: those of `ImageStatistics` in its order, then the feature distance"""
+OF_ROWS = (*STATISTICS, *OFFSET_COLUMNS)
+"""columns of the score rows that are compared; the offsets where the model aligns images"""
 
 MODEL_OR_SOFTWARE = "model or software"
 LIGHT_OR_CAMERA = "light or camera"
@@ -23,6 +27,14 @@ MORE_DEFECTS = "more defects"
 UNEXPLAINED = "not seen in the images"
 
 IN_THE_IMAGES = (LIGHT_OR_CAMERA, FOCUS_OR_CAMERA, POSITION_OR_FIXTURE, WEAR_OR_PROCESS)
+_PLACES = {
+    EDGE_CENTRE_X: ("The images' edges lie further left", "The images' edges lie further right"),
+    EDGE_CENTRE_Y: ("The images' edges lie further up", "The images' edges lie further down"),
+    OFFSET_X: ("Parts lie further left", "Parts lie further right"),
+    OFFSET_Y: ("Parts lie further up", "Parts lie further down"),
+    ROTATION: ("Parts are turned further anticlockwise", "Parts are turned further clockwise"),
+}
+"""by figure of the place, what a lower and a higher one mean"""
 BEYOND_LIGHT_AND_FOCUS = 6.0
 """ratio of the features' shift to those of light, focus and place from which these no longer explain it"""
 
@@ -61,7 +73,7 @@ def causes(
         _of_shift(LIGHT_OR_CAMERA, _largest(moved, of_light)),
         _of_shift(FOCUS_OR_CAMERA, moved.get(SHARPNESS)),
     ]
-    place = _largest(moved, (EDGE_CENTRE_X, EDGE_CENTRE_Y))
+    place = _largest(moved, tuple(_PLACES))
     picture = _size(_largest(moved, (BRIGHTNESS, CONTRAST, SHARPNESS)))
     if _size(place) > picture:
         candidates.append(_of_shift(POSITION_OR_FIXTURE, place))
@@ -90,16 +102,14 @@ def _of_shift(name: str, shift: Shift | None) -> Cause | None:
     if shift is None:
         return None
     way = "higher" if shift.shift > 0 else "lower"
-    side = {EDGE_CENTRE_X: ("left", "right"), EDGE_CENTRE_Y: ("up", "down")}.get(shift.name, ("", ""))[
-        shift.shift > 0
-    ]
+    place = _PLACES.get(shift.name, ("", ""))[shift.shift > 0]
     size = f"by {abs(shift.shift):.1f} standard deviations ({shift.low:+.1f} to {shift.high:+.1f})"
     sentence = {
         LIGHT_OR_CAMERA: f"The images' {shift.name} is {way} than at calibration, {size}: check lamps, exposure "
         "and stray light.",
         FOCUS_OR_CAMERA: f"The images' sharpness is {way} than at calibration, {size}: check the focus, clean the "
         "lens, look for vibration.",
-        POSITION_OR_FIXTURE: f"The images' edges lie further {side} than at calibration, {size}, more than light "
+        POSITION_OR_FIXTURE: f"{place} than at calibration, {size}, more than light "
         "and focus have changed: check the fixture, its stops and the camera's mount.",
         WEAR_OR_PROCESS: f"Parts without alarm look unlike those at calibration, {size}, in steady light, focus and "
         "place: check tooling and material.",

@@ -7,9 +7,10 @@ from datetime import date
 import numpy as np
 from numpy.typing import NDArray
 
-from rd_core.calibration.spread import scaled, spread, unscaled
+from rd_core.calibration.spread import scaled, unscaled
 from rd_core.drift.causes import FEATURE_DISTANCE
 from rd_core.drift.settings import DriftSettings
+from rd_core.drift.unit import unit_of
 from rd_core.drift.window import Baseline, Window
 
 # 3 standard deviations; of a normal law's median that of n values is 1.2533 / sqrt(n).
@@ -71,7 +72,7 @@ def _counted(window: Window, baseline: Baseline) -> NDArray[np.bool_]:
 def _of_day(
     name: str, day: int, values: NDArray[np.float64], held: NDArray[np.float64], settings: DriftSettings
 ) -> DailyMedian:
-    unit = spread(held)
+    unit = unit_of(name, held)
     (values, held), exponent = scaled(values, held)
     low, median, high = np.quantile(values, [0.25, 0.5, 0.75])
     middle = float(np.median(held))

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binom, norm
 
-from rd_core.calibration.spread import at_least, scaled, spread, unscaled
+from rd_core.calibration.spread import at_least, scaled, unscaled
+from rd_core.drift.unit import unit_of
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ def median_shift(
     new, held = (np.sort(v[np.isfinite(v)]) for v in (values, calibration))
     if not len(new) or not len(held):
         return None
-    unit = at_least(spread(held), new, held)
+    unit = at_least(unit_of(name, held), new, held)
     (new, held), exponent = scaled(new, held)
     unit = math.ldexp(unit, -exponent)
     new_low, new_middle, new_high = (v / unit for v in _median_interval(new, significance, unit))

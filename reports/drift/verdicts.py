@@ -16,7 +16,8 @@ class DriftFigure:
 
     name: str
     """alarm_rate, bulk_average, bulk_sum, alarm_sum, quantile_0.5 to quantile_0.99, kolmogorov_smirnov, wasserstein,
-    population_stability, brightness, contrast, sharpness, edge_centre_x, edge_centre_y or feature_distance"""
+    population_stability, brightness, contrast, sharpness, edge_centre_x, edge_centre_y, feature_distance, offset_x,
+    offset_y or rotation"""
     first_day: date
     last_day: date
     """equal to first_day for a day's figure"""

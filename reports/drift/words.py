@@ -106,6 +106,24 @@ BY_DAY = {
         "Median of the mean row of the images' edges; top is 0, bottom is 1.",
         "If light and focus are steady, check the fixture, its stops and the camera mount.",
     ),
+    "offset_x": FigureWords(
+        "Horizontal offset by day",
+        "pixels",
+        "Median of how far parts lie to the right of the median training normal, before images are aligned.",
+        "Check the fixture, its stops and the camera mount.",
+    ),
+    "offset_y": FigureWords(
+        "Vertical offset by day",
+        "pixels",
+        "Median of how far parts lie below the median training normal, before images are aligned.",
+        "Check the fixture, its stops and the camera mount.",
+    ),
+    "rotation": FigureWords(
+        "Rotation by day",
+        "degrees",
+        "Median of how far parts are turned clockwise against the median training normal, before images are aligned.",
+        "Check the fixture, its stops and the camera mount.",
+    ),
     "feature_distance": FigureWords(
         "Feature distance by day",
         "distance",

@@ -11,14 +11,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from rd_core.drift.causes import STATISTICS
+from rd_core.drift.causes import OF_ROWS
 from storage.filesystem import Store
 from storage.models import models
 from storage.models.card import ModelCard
 from storage.partitions import scores, seals
 from storage.partitions.rows_in_force import rows_in_force
 
-_COLUMNS = ("image_key", "score", "status", *STATISTICS)
+_COLUMNS = ("image_key", "score", "status", *OF_ROWS)
 _READERS = 8
 """threads; reading small parts mostly waits for the store"""
 
@@ -61,7 +61,7 @@ def read_window(store: Store, card: ModelCard, first_day: date, last_day: date) 
     return WindowScores(
         days=ordinals[ok.to_numpy()],
         scores=_floats(scored["score"]),
-        statistics={name: _floats(scored[name]) for name in STATISTICS},
+        statistics={name: _floats(scored[name]) for name in OF_ROWS},
         keys=scored["image_key"],
         sealed_days=tuple(day for day, _ in with_rows),
         images=everything.num_rows,

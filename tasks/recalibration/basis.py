@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rd_core.calibration.suspects import MOST_OUTLYING, suspicious
-from rd_core.drift.causes import STATISTICS
+from rd_core.drift.causes import OF_ROWS
+from rd_core.pictures.alignment import OFFSET_COLUMNS
 from rd_core.pictures.read_ahead import read_ahead
 from storage.errors import OF_ONE_OBJECT
 from storage.filesystem import Store
@@ -58,7 +59,7 @@ class Basis:
     @property
     def statistics(self) -> dict[str, NDArray[np.float64]]:
         """(n,) by name; those that some image lacks are left out"""
-        by_name = {name: np.array([image.statistics[name] for image in self.used], np.float64) for name in STATISTICS}
+        by_name = {name: np.array([image.statistics[name] for image in self.used], np.float64) for name in OF_ROWS}
         return {name: values for name, values in by_name.items() if np.isfinite(values).all()}
 
 
@@ -163,6 +164,7 @@ def _score(images: Store, scorer: Scorer, days: dict[str, date]) -> Iterator[tup
                 yield key, None
                 continue
             statistics = {**vars(loaded.statistics), "feature_distance": float(scored.feature_distance or 0.0)}
+            statistics |= dict(zip(OFFSET_COLUMNS, loaded.offset or (float("nan"),) * 3, strict=True))
             kept = anomaly_map.copy() if key in with_map else None
             yield (
                 key,

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rd_core.drift.causes import STATISTICS
-from rd_core.pictures.alignment import OFFSET_COLUMNS, Offset
+from rd_core.drift.causes import OF_ROWS
+from rd_core.pictures.alignment import Offset
 from storage.filesystem import Store
 from storage.layout import folder_day, seals_prefix
 from storage.partitions import seals
@@ -25,8 +25,7 @@ _COLUMNS = (
     "map_index",
     "image_height",
     "image_width",
-    *OFFSET_COLUMNS,
-    *STATISTICS,
+    *OF_ROWS,
 )
 
 
@@ -41,7 +40,7 @@ class ScoredImage:
     digest: str | None
     """SHA-256 (hex) of its bytes"""
     statistics: Mapping[str, float]
-    """by name, see rd_core.drift.causes.STATISTICS"""
+    """by name, see rd_core.drift.causes.OF_ROWS"""
     size: tuple[int, int] | None = None
     """height and width of the image"""
     offset: Offset | None = None
@@ -91,7 +90,7 @@ def window_before(last: date, days: int) -> date:
 
 
 def _scored(row: Mapping[str, Any], day: date) -> ScoredImage:
-    statistics = {name: float("nan") if row[name] is None else row[name] for name in STATISTICS}
+    statistics = {name: float("nan") if row[name] is None else row[name] for name in OF_ROWS}
     return ScoredImage(
         row["image_key"],
         day,

@@ -12,6 +12,7 @@ from rd_core.calibration.suspects import MOST_OUTLYING, Suspects, suspicious
 from rd_core.calibration.threshold import Threshold, calibrate, normals_needed
 from rd_core.engines.engine import Engine
 from rd_core.maps.micro_batch import AnomalyMaps
+from rd_core.pictures.alignment import OFFSET_COLUMNS, Offset
 from rd_core.pictures.image_statistics import ImageStatistics
 from rd_core.pictures.images import counted_in, stacked_masks
 from tasks.training.normal_images import PixelSource
@@ -62,13 +63,15 @@ class HeldOutNormals:
         statistics: Mapping[str, ImageStatistics],
         new: Collection[str] = (),
         counted: Callable[[str, tuple[int, int]], NDArray[np.bool_] | None] = lambda *_: None,
+        offsets: Mapping[str, Offset] | None = None,
     ) -> None:
         """parts: one for each key. new: the keys of normals that are new to any model. counted: the pixels that count
-        of the image with a key, bool, on a grid of (height, width); None: all."""
+        of the image with a key, bool, on a grid of (height, width); None: all. offsets: of aligned images, by key."""
         self.keys, self.parts = tuple(keys), tuple(parts)
         self.scores, self._distances = np.full((2, len(keys)), np.nan, np.float32)
         self._counted = counted
-        self._statistics = [asdict(statistics[key]) for key in keys]
+        places = {key: dict(zip(OFFSET_COLUMNS, offset, strict=True)) for key, offset in (offsets or {}).items()}
+        self._statistics = [asdict(statistics[key]) | places.get(key, {}) for key in keys]
         self._is_new = np.array([key in new for key in keys], bool)
         self._kept = np.ones(len(keys), bool)
         self._suspects: list[tuple[int, float, Suspects]] = []

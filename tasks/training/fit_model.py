@@ -234,6 +234,7 @@ def fit_and_calibrate(
         normals.statistics,
         new,
         lambda key, grid: view.counted(normals.sizes[key], grid, normals.offsets.get(key)),
+        normals.offsets,
     )
     if not request.extrapolate or len(held_out.keys) < MINIMUM_SCORES:  # refuse now what would fail after the fit
         calibrate(range(len(held_out.keys)), request.alpha, extrapolate=request.extrapolate)

@@ -44,6 +44,8 @@ def named(*shifts, rose=False, golden=None):
         ((moved("edge_centre_x", -1.6), moved("brightness", -27.0)), ["light or camera"]),  # a lamp that moved
         ((moved("edge_centre_y", 1.9), moved("sharpness", -6.9)), ["focus or camera"]),
         ((moved("edge_centre_x", 0.4),), []),
+        ((moved("offset_x", -2.0), moved("brightness", 0.6)), ["position or fixture", "light or camera"]),
+        ((moved("rotation", 1.0), moved("offset_y", 0.4)), ["position or fixture"]),
         ((moved("score", 0.6, 0.3),), ["not seen in the images"]),
         ((moved("score", 0.6, 0.3), moved("brightness", 1.0)), ["light or camera"]),
         ((moved("brightness", 0.2), moved("score", 0.1, 0.3)), []),
@@ -73,3 +75,17 @@ def test_a_cause_carries_its_figures():
     assert "brightness is lower than at calibration, by 2.0 standard deviations (-2.1 to -1.9)" in light.sentence
     assert (defects.value, defects.limit, defects.evidence) == (0.05, 0.025, 2.0)
     assert "40 of 800 images raised an alarm (5.0%) since 2026-03-01" in defects.sentence
+
+
+@pytest.mark.parametrize(
+    ("figure", "shift", "words"),
+    [
+        ("offset_x", 1.0, "Parts lie further right than at calibration, by 1.0"),
+        ("offset_y", -1.0, "Parts lie further up than"),
+        ("rotation", 1.0, "Parts are turned further clockwise than"),
+        ("edge_centre_x", -1.0, "The images' edges lie further left than"),
+    ],
+)
+def test_the_way_that_parts_moved_is_told(figure, shift, words):
+    [cause] = causes([moved(figure, shift)], RATE, False, None)
+    assert cause.sentence.startswith(words)

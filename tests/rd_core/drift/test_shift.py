@@ -64,3 +64,18 @@ def test_a_shift_has_no_unit():
     assert {(one.shift, one.low, one.high, one.moved) for one in result} == {
         (result[0].shift, result[0].low, result[0].high, True)
     }
+
+
+def test_an_offset_is_told_in_pixels_where_the_fixture_holds_parts_exactly() -> None:
+    exact, moved = np.zeros(40), np.full(200, 3.0)
+    shift = median_shift("offset_x", moved, exact, 0.5, 0.002)
+    assert shift is not None
+    assert (shift.shift, shift.moved) == (3.0, True)
+    play = np.where(np.arange(200) % 5 == 0, 1.0, 0.0)  # of a pixel, now and then
+    quiet = median_shift("offset_x", play, exact, 0.5, 0.002)
+    assert quiet is not None
+    assert not quiet.moved
+    turned = median_shift("rotation", np.full(200, 0.2), exact, 0.5, 0.002)
+    assert turned is not None
+    assert turned.shift == pytest.approx(2.0)
+    assert median_shift("offset_x", np.full(9, np.nan), exact, 0.5, 0.002) is None

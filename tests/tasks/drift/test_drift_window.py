@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rd_core.drift.causes import STATISTICS
+from rd_core.drift.causes import OF_ROWS
 from storage.analysis.queries import run_query
 from storage.filesystem import Store, open_store
 from storage.models import models
@@ -78,7 +78,7 @@ def test_only_the_columns_that_are_needed_are_read(store: Store, monkeypatch: py
     )
     monkeypatch.setattr(scores, "read_part", lambda *_: pytest.fail("a whole part was read"))
     read_window(store, card(store), FIRST, LAST)
-    assert read == [("image_key", "score", "status", *STATISTICS)]
+    assert read == [("image_key", "score", "status", *OF_ROWS)]
 
 
 def test_a_window_without_a_seal_is_empty(store: Store) -> None:

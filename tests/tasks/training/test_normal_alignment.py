@@ -12,7 +12,7 @@ from demo import printed_part, woven_cloth
 from rd_core.detectors.padim.settings import PaDiMSettings
 from rd_core.errors import AlignmentUnavailable, NoCommonPart, TooFewNormals
 from rd_core.pictures import alignment
-from rd_core.pictures.alignment import Offset
+from rd_core.pictures.alignment import OFFSET_COLUMNS, Offset
 from rd_core.pictures.image_view import ImageView
 from storage.filesystem import Store, open_store
 from storage.labels import labels
@@ -86,6 +86,9 @@ def test_the_card_has_the_median_normal_and_leaves_out_what_is_not_the_part(trai
     assert kept is not None
     assert kept.kind == "shift"
     assert len(card.images.used) == NORMALS
+    offsets = [card.calibration.statistics[name] for name in OFFSET_COLUMNS]  # which drift reports compare
+    assert [len(of) for of in offsets] == [len(card.calibration.scores)] * 3
+    assert [float(np.ptp(of)) > 2 for of in offsets] == [True, True, False]
     ((foreign, why),) = card.images.unreadable.items()
     assert foreign.endswith(f"part{NORMALS:02}_0.png")
     assert "does not look like the part" in why
