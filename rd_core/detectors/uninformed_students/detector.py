@@ -39,9 +39,9 @@ class UninformedStudents(Detector[UninformedStudentsSettings]):
 
     It deviates from the paper:
 
-    - Size: a quarter of the channels (`width`), scales 33 and 65 without 17, a comparison at every fourth pixel
-      (`stride`), and far fewer and faster steps. The paper's networks take 160 times as many multiplications an
-      image, and 1,250 times as many for a fit.
+    - Size: an eighth of the channels (`width`), scales 33 and 65 without 17, a comparison at every fourth pixel
+      (`stride`), and far fewer and faster steps. The paper's networks take 480 times as many multiplications an
+      image, and 5,000 times as many for a fit.
     - Teachers learn from `general_images`, else from the normals, where the paper has ImageNet: such a teacher knows
       less of what no normal shows.
     - The backbone's descriptor of a patch is the mean of its second and third stages, each channel standardised, of

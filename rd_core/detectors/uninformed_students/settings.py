@@ -25,23 +25,23 @@ class UninformedStudentsSettings(DetectorSettings):
 
     scales: tuple[int, ...] = (33, 65)
     """sides, in pixels, of the patches that descriptors stand for, a teacher and its students each; 17, 33 and 65 in
-    the paper. 17 costs three and a half times as much as the others together, since its networks pool nothing"""
+    the paper. 17 costs nearly three times as much as the others together, since its networks pool nothing"""
     students: int = 3
     """of each teacher"""
     stride: Literal[1, 2, 4, 8] = 4
     """pixels between positions that are compared; 1 in the paper, at eight times the cost"""
-    width: int = 32
-    """channels of a network's first layer; 128 in the paper, at twelve times the cost"""
+    width: int = 16
+    """channels of a network's first layer; 128 in the paper, at 37 times the cost"""
     descriptors: int = 128
     """dimensions of a descriptor"""
     general_images: str | None = None
     """folder of natural images that the teachers learn from, with those below it; None: they learn from the normals,
     strongly augmented"""
-    teacher_steps: int = 300
+    teacher_steps: int = 200
     """of each teacher; 50,000 in the paper"""
     patches: int = 64
     """a step of a teacher"""
-    student_steps: int = 500
+    student_steps: int = 400
     """of the students of a scale, which see the same images; 100 epochs in the paper"""
     crops: int = 2
     """a step of the students, of at most 32 x 32 positions; one whole image in the paper"""

@@ -1,6 +1,7 @@
 """Training as a task: what ends up in the store and in the card."""
 
 import logging
+import re
 import shutil
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
@@ -13,6 +14,7 @@ from prefect.logging import disable_run_logger
 from rd_core.calibration.holdout import Split
 from rd_core.calibration.threshold import conformal_p_values
 from rd_core.detectors.detector import FitRun, Normals
+from rd_core.detectors.settings import DetectorSettings
 from rd_core.errors import EngineUnavailable
 from rd_core.features.shared_pass import SharedPass
 from rd_core.pictures import fitting_size
@@ -220,6 +222,20 @@ def test_a_fit_is_told_what_it_shares(store: Store, normals: list[str], monkeypa
         with pytest.raises(KeyboardInterrupt):
             fit(store, shared=shared)
     assert [run.shared for run in told] == [None, SharedPass("comparison")]
+
+
+def test_the_cost_of_a_dear_fit_is_told_before_it(
+    store: Store, normals: list[str], log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def words(_: object, train: int, early_stop: int) -> str:
+        return f"{train} and {early_stop} images take 7 GMAC"
+
+    log.set_level(logging.INFO)
+    monkeypatch.setattr(DetectorSettings, "cost_in_words", words)
+    monkeypatch.setattr(fit_module, "train", _killed)
+    with pytest.raises(KeyboardInterrupt):
+        fit(store)
+    assert re.search(r"training cost category=cloth: \d+ and \d+ images take 7 GMAC", log.text)
 
 
 def _killed(*_: object, **__: object) -> None:
