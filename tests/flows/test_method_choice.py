@@ -9,14 +9,16 @@ from flows import comparison
 from flows.commands.tables.plant import models_table
 from flows.commands.tables.training import training_table
 from flows.comparison import NoneCompared, choose_method
+from flows.preflight import comparison_choice
 from flows.settings import Settings, SettingsError, load_settings
 from flows.training import train_model
 from flows.training_request import retraining_request, training_request
-from storage.comparisons import ComparisonOutcome, write_outcome
+from rd_core.detectors.registry import METHODS
+from storage.comparisons import ComparisonOutcome, outcomes, write_outcome
 from storage.filesystem import Store
 from storage.models import models
 from storage.models.card import MethodChoice
-from tests.comparison_plants import put_compared
+from tests.comparison_plants import QUICK, put_compared
 from tests.factories import NOW, write_settings
 
 OUTCOME = ComparisonOutcome(
@@ -24,8 +26,8 @@ OUTCOME = ComparisonOutcome(
 )
 
 
-def put_plant(store: Store) -> Settings:
-    put_compared(store, good=0, bad=0)
+def put_plant(store: Store, judges: int = 0) -> Settings:
+    put_compared(store, good=judges, bad=judges)
     write_settings(store, image_size=64, alpha=0.1, method="auto", padim={"dimensions": 20})
     return load_settings(store.uri)
 
@@ -66,19 +68,24 @@ def test_where_none_can_be_compared_the_default_is_taken(store: Store, monkeypat
     assert choice.sentence.endswith("4 normal images are too few.")
 
 
-def test_train_takes_the_named_method_and_a_retraining_keeps_it(store: Store, scheduler: str) -> None:
-    settings = put_plant(store)
-    write_outcome(store, OUTCOME)
+def test_train_compares_takes_the_named_method_and_a_retraining_keeps_it(
+    store: Store, scheduler: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = put_plant(store, judges=36)
+    monkeypatch.setattr(comparison_choice, "METHODS", {name: METHODS[name] for name in QUICK})
     run = train_model(store.uri, ["cloth"], dask_address=scheduler)
+    (outcome,) = outcomes(store, "cloth")
     card = models.champion_card(store, "cloth")
-    assert card is not None and card.method.name == "padim"
-    assert card.method.choice == MethodChoice("c0", "padim is named.")
+    assert card is not None and card.method.name == outcome.method and outcome.method in QUICK
+    assert card.method.choice == MethodChoice(outcome.id, outcome.sentence)
     notes = " ".join(training_table(run, store.uri).notes)
-    assert "method: padim is named. It stays until you compare again (rd-inspect compare --category cloth)" in notes
-    assert f"cloth {card.version}: padim is named." in models_table(store.uri, None).notes
-    write_outcome(store, replace(OUTCOME, id="c1", method="spade", made_at=NOW.replace(hour=9)))
+    assert (
+        f"method: {outcome.sentence} It stays until you compare again (rd-inspect compare --category cloth)" in notes
+    )
+    assert f"cloth {card.version}: {outcome.sentence}" in models_table(store.uri, None).notes
+    write_outcome(store, replace(OUTCOME, id="c1", method="spade"))
     again = retraining_request(settings, "cloth")
-    assert (again.settings.method, again.method_choice) == ("padim", card.method.choice)
+    assert (again.settings.method, again.method_choice) == (outcome.method, card.method.choice)
     assert retraining_request(settings, "other").settings.method == "reverse_distillation"
 
 
