@@ -92,8 +92,9 @@ def _winner(differences: Differences) -> str:
     every = "the other method" if len(others) == 1 else f"each of the {len(others)} others"
     chance = max(other.p_value for other in others.values())
     return (
-        f"{best} is the best method for these images. Its image AUROC, {differences.figures[best].value:.3f}, is "
-        f"above that of {every} beyond chance; {nearest} comes next, {others[nearest].interval.value:.3f} below "
+        f"{best} is the best method for these images. On the half that chooses, its image AUROC, "
+        f"{differences.figures[best].value:.3f}, is above that of {every} beyond chance; {nearest} comes next, "
+        f"{others[nearest].interval.value:.3f} below "
         f"({_chance(chance)}, corrected for the number of methods)."
     )
 
@@ -103,8 +104,8 @@ def _cheapest(not_worse: Sequence[str], differences: Differences) -> str:
     if not differences.others:
         return f"{best} is the only method that was compared."
     start = (
-        f"No method is ahead of every other beyond chance. {best} has the highest image AUROC, "
-        f"{figures[best].value:.3f}"
+        f"No method is ahead of every other beyond chance. On the half that chooses, {best} has the highest image "
+        f"AUROC, {figures[best].value:.3f}"
     )
     tied = [name for name in not_worse if name != best]
     if not tied:

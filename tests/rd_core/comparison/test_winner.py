@@ -68,8 +68,9 @@ def test_a_winner_is_ahead_of_every_other_beyond_chance() -> None:
     choice = chosen(told(b=(0.1, 0.004), c=(0.2, 0.002)), b=FAST)
     assert (choice.method, choice.seed, choice.beyond_chance, choice.not_worse) == ("best", 7, True, ("best",))
     assert choice.sentence == (
-        "best is the best method for these images. Its image AUROC, 0.950, is above that of each of the 2 others "
-        "beyond chance; b comes next, 0.100 below (p = 0.004, corrected for the number of methods)."
+        "best is the best method for these images. On the half that chooses, its image AUROC, 0.950, is above that "
+        "of each of the 2 others beyond chance; b comes next, 0.100 below (p = 0.004, corrected for the number of "
+        "methods)."
     )
 
 
@@ -78,8 +79,9 @@ def test_else_the_cheapest_of_those_not_worse_is_named() -> None:
     assert (choice.method, choice.beyond_chance, choice.not_worse) == ("b", False, ("b", "best"))
     assert choice.standings == {"best": "best", "b": "not worse", "c": "worse"}
     assert choice.sentence == (
-        "No method is ahead of every other beyond chance. best has the highest image AUROC, 0.950; b is not worse. b "
-        "is named, the cheapest of these: its image AUROC is 0.930, lower by 0.020 as measured and by 0.070 at worst."
+        "No method is ahead of every other beyond chance. On the half that chooses, best has the highest image "
+        "AUROC, 0.950; b is not worse. b is named, the cheapest of these: its image AUROC is 0.930, lower by 0.020 "
+        "as measured and by 0.070 at worst."
     )
     dear = chosen(told(b=(0.02, 0.4), c=(0.01, 0.05)), best=FAST)
     assert dear.sentence.endswith("b is not worse. best is named, the cheapest of these.")
@@ -90,8 +92,8 @@ def test_a_method_far_behind_is_not_named_because_few_images_cannot_tell() -> No
     assert (choice.method, choice.beyond_chance, choice.not_worse) == ("best", False, ("best",))
     assert choice.standings == {"best": "best", "b": "lower"}
     assert choice.sentence == (
-        "No method is ahead of every other beyond chance. best has the highest image AUROC, 0.950, and is named: no "
-        "other that can be named is within 0.02 of it."
+        "No method is ahead of every other beyond chance. On the half that chooses, best has the highest image "
+        "AUROC, 0.950, and is named: no other that can be named is within 0.02 of it."
     )
 
 
