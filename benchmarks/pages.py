@@ -7,7 +7,10 @@ from functools import cached_property
 from benchmarks.record import Figure, Record
 
 DEFAULT = "reverse_distillation"
-NAMES = {DEFAULT: "reverse distillation", "padim": "PaDiM", "patchcore": "PatchCore", "spade": "SPADE"}
+NAMES = {
+    **{DEFAULT: "reverse distillation", "padim": "PaDiM", "patchcore": "PatchCore", "spade": "SPADE"},
+    **{"uninformed_students": "Uninformed Students"},
+}
 NONE = "–"
 """in a cell whose figure there cannot be: pixels where no masks are"""
 
