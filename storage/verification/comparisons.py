@@ -18,7 +18,7 @@ def find_old_comparisons(store: Store, *, now: datetime, older_than: timedelta) 
     """Folders of plans without an outcome, and of contenders that no outcome names. A damaged outcome keeps all of
     its category."""
     found: list[Leftover] = []
-    for category in _categories(store):
+    for category in compared_categories(store):
         folders = _folders(store, category)
         if any(True for _ in comparison_findings(store, category)):
             continue
@@ -48,7 +48,8 @@ def comparison_findings(store: Store, category: str) -> Iterator[Finding]:
             )  # fmt: skip
 
 
-def _categories(store: Store) -> list[str]:
+def compared_categories(store: Store) -> list[str]:
+    """Those with comparisons, finished or not."""
     return [name for name in store.children(f"{layout.COMPARISONS}/") if layout.is_plain(name)]
 
 

@@ -31,7 +31,7 @@ from storage.records import Partition
 from storage.stores import parquet
 from storage.stores.left_out import LeftOut
 from storage.stores.store import Store
-from storage.verification.comparisons import comparison_findings, find_old_comparisons
+from storage.verification.comparisons import compared_categories, comparison_findings, find_old_comparisons
 from storage.verification.damage import (
     Damage,
     DamagedBatch,
@@ -110,6 +110,7 @@ def verify(
     for category in filter(scope.covers_category, sorted({*models.list_model_categories(store), *in_use})):
         of_models = partial(model_findings, store, category, in_use.get(category, {}), deep=scope.deep)
         findings += _findings_of((store,), layout.models_prefix(category), of_models)
+    for category in filter(scope.covers_category, compared_categories(store)):
         of_comparisons = partial(comparison_findings, store, category)
         findings += _findings_of((store,), layout.comparisons_prefix(category), of_comparisons)
     findings += _findings_of(

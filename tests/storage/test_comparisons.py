@@ -31,6 +31,7 @@ from storage.errors import CorruptObject
 from storage.filesystem import LocalStore
 from storage.verification.comparisons import comparison_findings, find_old_comparisons
 from storage.verification.garbage import remove_leftovers
+from storage.verification.verification import Scope, verify
 
 NOW = datetime(2026, 3, 3, 2, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -129,6 +130,8 @@ def test_damaged_ones_are_told(local: LocalStore) -> None:
     assert list(outcomes(local, "cloth")) == []
     (finding,) = comparison_findings(local, "cloth")
     assert finding.wrong and "rd-inspect compare --category cloth" in finding.cure
+    assert [one for one in verify(local, local, Scope()).findings if one.wrong] == [finding]
+    assert verify(local, local, Scope(categories=("other",))).wrong == 0
     assert find_old_comparisons(local, now=LATER, older_than=DAY) == []  # it may name any contender
 
 
