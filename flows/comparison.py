@@ -122,10 +122,17 @@ def compare_methods(
 
 
 def compare_category(
-    settings: Settings, category: str, run_id: str, *, methods: Sequence[str] | None = None, seeds: int = 1
+    settings: Settings,
+    category: str,
+    run_id: str,
+    *,
+    methods: Sequence[str] | None = None,
+    seeds: int = 1,
+    to_choose: bool = False,
 ) -> ComparedMethods:
-    """Compare on a cluster of its own, or the configured one. Raises as `compare_contenders`, SettingsError."""
-    order = comparison_order(settings, category, methods, seeds)
+    """Compare on a cluster of its own, or the configured one. to_choose: only if enough images are labelled to name a
+    method. Raises as `compare_contenders`, SettingsError."""
+    order = replace(comparison_order(settings, category, methods, seeds), to_choose=to_choose)
     bars = {contender_name(one.method, one.seed): None for one in order.contenders}
     with (
         dask_cluster(settings, most_workers=len(order.contenders)) as scheduler,
@@ -145,7 +152,7 @@ def choose_method(settings: Settings, category: str, run_id: str) -> tuple[str, 
     default = settings.category(category).sure_method
     if found is None:
         try:
-            found = compare_category(settings, category, run_id)
+            found = compare_category(settings, category, run_id, to_choose=True)
         except (NoneCompared, SettingsError) as e:
             get_run_logger().warning("no method chosen category=%s: %s", category, e)
             return default, MethodChoice(None, f"{default}, the default, because none could be compared. {e}")

@@ -37,7 +37,7 @@ _OF_DEFECTS = ("kind", "mask_key", "mask_digest", "defect_share", "donor")
 
 
 class NothingToCompare(Exception):
-    """Fewer than two methods can be compared."""
+    """Fewer than two methods can be compared, or too few images choose."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,8 @@ class ComparisonOrder:
     """a method with a seed each"""
     left_out: Mapping[str, str]
     """methods that the settings make impossible: name -> why"""
+    to_choose: bool = False
+    """whether it is of no use where too few images are labelled to name a method"""
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,8 @@ def plan_comparison(store_uri: str, images_uri: str, order: ComparisonOrder) -> 
     normals = _divided(labelled, everything, request)
     image_format, normals, seen = _aligned(images, normals, everything, request)
     judged, of_judged = _judged(store, images, image_format, labelled, normals, seen, request.part_pattern)
+    if order.to_choose and all(image.half == REPORTING for image in judged):
+        raise NothingToCompare(halves_of(known_images(judged)).sentence)
     data: dict[str, Any] = {
         "category": category,
         "alpha": request.alpha,
@@ -209,11 +213,7 @@ def _judged(
         judged.append(planned(key, **about))
     if not bad:
         judged += _drawn(images, image_format, judged)
-    known = [
-        JudgedImage(one.name, one.part, one.is_anomalous, one.kind, one.defect_share, one.donor is not None)
-        for one in judged
-    ]
-    choosing = halves_of(known).choosing
+    choosing = halves_of(known_images(judged)).choosing
     trained_parts = {part_of[key] for name in ("train", "early_stop", "calibration") for key in normals.keys(name)}
     shared = sum(part_of[key] in trained_parts for key in bad)
     if shared:
@@ -221,6 +221,14 @@ def _judged(
     return [
         replace(one, half=CHOOSING if chooses else REPORTING) for one, chooses in zip(judged, choosing, strict=True)
     ], notes
+
+
+def known_images(judged: Sequence[PlannedImage]) -> list[JudgedImage]:
+    """What the judgement knows of judged images, in their order."""
+    return [
+        JudgedImage(one.name, one.part, one.is_anomalous, one.kind, one.defect_share, one.donor is not None)
+        for one in judged
+    ]
 
 
 def _share(

@@ -14,7 +14,6 @@ from prefect.logging import get_run_logger
 from rd_core.comparison.contender import Contender, Cost
 from rd_core.comparison.disagreement import most_disagreed
 from rd_core.comparison.figures import PixelFigures
-from rd_core.comparison.judged_images import JudgedImage
 from rd_core.comparison.judgement import judge
 from rd_core.detectors.registry import METHODS, settings_of
 from rd_core.pictures.image_view import ImageView
@@ -40,6 +39,7 @@ from storage.stores import parquet
 from tasks.comparison.comparison_report import ReportedComparison, ShownImage, comparison_report
 from tasks.comparison.fit_contender import contender_name
 from tasks.comparison.judged_pictures import ImagesChanged, read_judged
+from tasks.comparison.plan_comparison import known_images
 from tasks.worker.faults import ON_STORAGE_FAULT
 from tasks.worker.preprocessing import ImageFormat
 from tasks.worker.software import software
@@ -122,7 +122,7 @@ def write_comparison(
     finished = _finished(store, plan, order.failed)
     tables = [read_scores(store, record) for _, record in finished]
     contenders = [_contender(*pair, table) for pair, table in zip(finished, tables, strict=True)]
-    judgement = judge(judged_images(plan), contenders)
+    judgement = judge(known_images(plan.judged), contenders)
     typical = {record.method: record for _, record in finished if record.seed == judgement.typical[record.method]}
     about = ReportedComparison(
         plan.category,
@@ -165,14 +165,6 @@ def write_comparison(
         plan.id, plan.category, choice.method, choice.sentence,
     )  # fmt: skip
     return _in_short(outcome, report, order.failed)
-
-
-def judged_images(plan: ComparisonPlan) -> list[JudgedImage]:
-    """The judged images of a plan, in order."""
-    return [
-        JudgedImage(one.name, one.part, one.is_anomalous, one.kind, one.defect_share, one.donor is not None)
-        for one in plan.judged
-    ]
 
 
 def _finished(

@@ -42,7 +42,7 @@ def test_a_whole_comparison_of_all_methods_is_kept_and_no_other(
 ) -> None:
     settings, made = put_plant(store), []
     monkeypatch.setattr(
-        comparison, "compare_category", lambda *_: made.append(1) or replace(OUTCOME, method="spade", id="new")
+        comparison, "compare_category", lambda *_, **__: made.append(1) or replace(OUTCOME, method="spade", id="new")
     )
     for unfit in (replace(OUTCOME, every_method=False), replace(OUTCOME, failed=("spade: no",))):
         write_outcome(store, unfit)
@@ -59,7 +59,7 @@ def test_a_whole_comparison_of_all_methods_is_kept_and_no_other(
 
 
 def test_where_none_can_be_compared_the_default_is_taken(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise NoneCompared("cloth: 4 normal images are too few.")
 
     monkeypatch.setattr(comparison, "compare_category", fail)

@@ -91,7 +91,11 @@ def test_what_cannot_be_compared_is_refused(store: Store) -> None:
     put_compared(store, normals=4, good=0, bad=0)
     with pytest.raises(TooFewNormals, match="4 normal images"):
         planned(store)
+    put_compared(store, normals=30, good=36, bad=5)
     order = quick_order(store)
+    assert plan_comparison.fn(store.uri, store.uri, order).contenders
+    with pytest.raises(NothingToCompare, match="5 with anomalous images: too few to choose a method"):
+        plan_comparison.fn(store.uri, store.uri, replace(order, to_choose=True))
     one_method = replace(order, contenders=order.contenders[:1], left_out={"padim": "it has no places"})
     with pytest.raises(NothingToCompare, match="it has no places"):
         plan_comparison.fn(store.uri, store.uri, one_method)
