@@ -66,6 +66,7 @@ def steps(report: ComparisonReport) -> list[str]:
         drawn_words(report),
         f"Not in these figures: {failed} that failed, listed below." if report.failed else None,
         _otherwise(report),
+        _once(report),
         f"More false alarms than the promised {percent(report.alpha)} with {', '.join(promised)}: recalibrate on "
         "newer normals before one of these is put in force." if promised else None,
         *report.notes,
@@ -88,6 +89,15 @@ def _otherwise(report: ComparisonReport) -> str | None:
         f"On the images that report, {', '.join(ahead)} had a higher image AUROC than {report.named}, beyond chance. "
         "The choice stands, because these images did not choose; label more images and compare again."
     )
+
+
+def _once(report: ComparisonReport) -> str | None:
+    """That one training says nothing of another."""
+    once = [one.method for one in report.methods if len(one.seeds) == 1]
+    if not once:
+        return None
+    which = "Every method" if len(once) == len(report.methods) else ", ".join(once)
+    return f"{which} was trained once, and another seed may rank close methods otherwise: compare with --seeds 3."
 
 
 def figure(value: Figure | float | None) -> str:

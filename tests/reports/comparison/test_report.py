@@ -179,6 +179,8 @@ def test_what_to_know_before_one_relies_on_it() -> None:
     noisy = method("spade", false_alarms=Share("", 9, 50, Figure(0.18, 0.08, 0.3)))
     (step,) = comparison_words.steps(report(methods=(method("padim"), noisy)))
     assert step.startswith("More false alarms than the promised 1\u202f% with spade: recalibrate")
+    once = report(methods=tuple(method(name, seeds=(0,)) for name in ("padim", "spade")))
+    assert comparison_words.steps(once)[0].startswith("Every method was trained once, and another seed may rank")
     behind = Ranked(Figure(0.95), 0.95, 0.95, Figure(-0.05, -0.08, -0.01), 0.01)
     (otherwise,) = comparison_words.steps(report(methods=(method("padim"), method("spade", auroc=behind))))
     assert "spade had a higher image AUROC than padim, beyond chance. The choice stands" in otherwise
