@@ -53,6 +53,10 @@ def pytest_collection() -> Iterator[None]:
     gc.enable()
 
 
+def pytest_unconfigure() -> None:
+    gc.unfreeze()  # or libraries tell at the end of what was not collected
+
+
 class _SharedServers(LoadFileScheduling):
     """A file's tests run in one process. The flows' with a Dask cluster all run in the same, so that one does, those
     with a Prefect server alone in another: both mostly wait for other processes, while the rest computes. So do those
