@@ -1,6 +1,8 @@
 """Comparison: every method trained and judged on a category's own labelled images."""
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -8,7 +10,7 @@ from typing import Any
 from prefect import flow, get_run_logger
 from prefect.runtime import flow_run
 
-from flows.dask_cluster import dask_cluster, dask_runner
+from flows.dask_cluster import dask_cluster, dask_runner, on_every_worker
 from flows.errors import PartlyDone, RunFailed, in_words
 from flows.preflight.checks import known_categories, refuse_mistyped_tables
 from flows.preflight.comparison_choice import contenders_of
@@ -19,6 +21,7 @@ from flows.watching.progress import progress_bars
 from flows.watching.retraining_outcome import CategoryRetraining, emit_promoted
 from flows.watching.run_names import named
 from flows.workplace import settle
+from rd_core.features.shared_pass import SharedPass
 from rd_core.gate.decision import GateSettings
 from reports.retraining.decision import PROMOTED
 from storage.comparisons import ComparisonOutcome, outcomes
@@ -134,12 +137,30 @@ def compare_category(
     method. Raises as `compare_contenders`, SettingsError."""
     order = replace(comparison_order(settings, category, methods, seeds), to_choose=to_choose)
     bars = {contender_name(one.method, one.seed): None for one in order.contenders}
+    # Known before the plan, so that an interrupted run leaves its features to the next.
+    shared = SharedPass(hashlib.sha256(f"{settings.images} {category}".encode()).hexdigest()[:16])
+    order = replace(order, request=replace(order.request, shared=shared))
     with (
         dask_cluster(settings, most_workers=len(order.contenders)) as scheduler,
         progress_bars(scheduler, "train", bars),
+        _removed_at_the_end(shared, scheduler),
     ):
         compare = compare_contenders.with_options(task_runner=dask_runner(scheduler))
         return compare(settings.store, settings.images, order, run_id)
+
+
+@contextmanager
+def _removed_at_the_end(shared: SharedPass, scheduler: str) -> Iterator[None]:
+    """Its files on all machines; an interrupted run leaves them."""
+    with ExitStack() as end:
+
+        def remove(kind: type[BaseException] | None, *_: object) -> None:
+            if kind is None or issubclass(kind, Exception):
+                with suppress(OSError):  # no worker answers, and the next comparison's first fit removes them
+                    on_every_worker(scheduler, shared.remove)
+
+        end.push(remove)
+        yield
 
 
 def choose_method(settings: Settings, category: str, run_id: str) -> tuple[str, MethodChoice]:

@@ -3,7 +3,7 @@
 import contextlib
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import dask
@@ -149,3 +149,9 @@ def let_others_go_first(scheduler: str) -> None:
     batches' priority does it."""
     with Client(scheduler, set_as_default=False) as client:
         client.register_plugin(_Courtesy())
+
+
+def on_every_worker(scheduler: str, function: Callable[[], None]) -> None:
+    """Call it in each worker at that address."""
+    with Client(scheduler, set_as_default=False) as client:
+        client.run(function)

@@ -124,7 +124,9 @@ class FitReport:
     """JSON values by names of the method's own, for the model card; `folds` of a cross-fit: how many, or None if each
     part was left out exactly"""
     seconds: float = 0.0
-    """of the whole training; `rd_core.detectors.training.train` fills it in"""
+    """of the whole training; `rd_core.detectors.training.train` fills it in, and the next"""
+    shared_seconds: float = 0.0
+    """processor seconds that other fits spent on the features that this one read from a `SharedPass`"""
 
 
 class Detector(nn.Module, ABC, Generic[S]):

@@ -11,6 +11,7 @@ from rd_core.detectors.detector import Detector, FitReport, FitRun, Normals
 from rd_core.detectors.registry import build
 from rd_core.detectors.settings import DetectorSettings
 from rd_core.errors import ConfigError, TooFewNormals
+from rd_core.features.shared_pass import seconds_saved
 from rd_core.kernels.precision import default_device
 
 
@@ -62,8 +63,11 @@ def train(
     with torch.random.fork_rng(devices=[]):  # the caller's random numbers stay as they were
         torch.manual_seed(settings.seed)
         detector = _initial_detector(name, settings, start, teacher_weights).to(device or default_device())
+        before = seconds_saved.set(0.0)
         report = detector.fit(normals, run)
-    return Fitted(detector.eval(), replace(report, seconds=time.monotonic() - began))
+        report = replace(report, seconds=time.monotonic() - began, shared_seconds=seconds_saved.get())
+        seconds_saved.reset(before)
+    return Fitted(detector.eval(), report)
 
 
 def _initial_detector(

@@ -2,6 +2,7 @@
 
 import hashlib
 import tempfile
+import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Protocol, Self
@@ -11,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from rd_core.features.shared_pass import PassFile, SharedPass
+from rd_core.features.shared_pass import PassFile, SharedPass, seconds_saved
 from rd_core.pictures.counted_pixels import CountedPixels
 from rd_core.pictures.images import Images, counted_in, digest_of
 from rd_core.pictures.preprocessing import resize
@@ -194,11 +195,17 @@ def pass_digest(networks: Iterable[nn.Module], maker: FeatureMaker, precision: s
 
 def _written(maker: FeatureMaker, images: Images, file: PassFile) -> Passing:
     """The pass, kept in the file: a few images' first maps, channels last, then their second."""
-    for indices, features in _passed(maker, images):
-        for stage in features:
+    passed, cost = _passed(maker, images), 0.0
+    while True:
+        began = time.process_time()
+        some = next(passed, None)
+        cost += time.process_time() - began  # not what the caller does with them
+        if some is None:
+            break
+        for stage in some[1]:
             file.write(stage.permute(0, 2, 3, 1).cpu().contiguous().numpy().data)
-        yield indices, features
-    file.keep()
+        yield some
+    file.keep(cost)
 
 
 def _read(maker: FeatureMaker, count: int, file: PassFile) -> Passing:
@@ -211,6 +218,7 @@ def _read(maker: FeatureMaker, count: int, file: PassFile) -> Passing:
             stage = torch.frombuffer(values, dtype=torch.float32).reshape(-1, height, width, channels)
             features.append(stage.permute(0, 3, 1, 2).to(maker.device))
         yield indices, tuple(features)
+    seconds_saved.set(seconds_saved.get() + file.cost)
 
 
 def _passed(maker: FeatureMaker, images: Images) -> Passing:

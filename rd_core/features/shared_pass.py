@@ -3,10 +3,12 @@
 import fcntl
 import os
 import shutil
+import struct
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -14,8 +16,12 @@ from typing import IO, Self
 
 from rd_core.errors import ConfigError
 
+seconds_saved: ContextVar[float] = ContextVar("seconds_saved", default=0.0)
+"""processor seconds that other fits spent on the features read here since it was set"""
 FORGOTTEN = 24 * 3600
 """seconds after which the folder of another name that nobody used is removed"""
+_COST = struct.Struct("<d")
+"""at a file's end: what it cost"""
 
 
 @dataclass(frozen=True)
@@ -53,6 +59,7 @@ class SharedPass:
     def file(self, digest: str, size: int) -> "PassFile | None":
         """The file named by `digest`, whole or to be written, of `size` bytes; waits for a process that writes it.
         None: the fit computes the features itself."""
+        size += _COST.size
         with ExitStack() as resources:
             try:
                 folder = self._prepared()
@@ -139,8 +146,15 @@ class PassFile:
                 self._opened.write(data)
                 self._kept = True
 
-    def keep(self) -> None:
-        """All is written: others may read it."""
+    @property
+    def cost(self) -> float:
+        """Processor seconds that it took, of a file that is read to its end."""
+        (seconds,) = _COST.unpack(self.read(_COST.size))
+        return float(seconds)
+
+    def keep(self, cost: float) -> None:
+        """All is written: others may read it. cost: processor seconds that it took."""
+        self.write(memoryview(_COST.pack(cost)))
         with suppress(OSError):  # the folder may be gone
             if self._kept:
                 self._opened.flush()

@@ -103,7 +103,8 @@ def fit_contender(
         return FinishedContender(order.method, order.seed, planned.digest, is_new=False)
     meter = Meter()
     model = _fitted(store, images, order, plan, planned)
-    trained = meter.processor_seconds, meter.elapsed_seconds
+    # What the first contender spent on the pass that others read is each one's cost: who came first decides nothing.
+    trained = meter.processor_seconds + model.fitted.report.shared_seconds, meter.elapsed_seconds
     tell_phase(order.name, "judging")
     found = _judge(store, images, _scorer(model, planned, now, run_id), plan)
     threshold = model.calibration.threshold

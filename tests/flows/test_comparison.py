@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import MethodType
+from typing import cast
 
 import pytest
 from prefect.logging import disable_run_logger
@@ -15,6 +17,7 @@ from typer.testing import CliRunner
 
 from flows.cli import app
 from flows.comparison import ComparisonRun, compare_methods
+from flows.dask_cluster import on_every_worker
 from storage.comparisons import outcomes, read_plan
 from storage.filesystem import Store, open_store
 from storage.models import models
@@ -34,12 +37,21 @@ def compared(scheduler: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[
     put_compared(store)
     put_model(store, "cloth")
     before = everything_below(Path(store.uri), "models", "labels", "images")
-    with ThreadPoolExecutor(2) as pool:  # two at once find the same
+    folders: list[Path] = []
+
+    def remove(address: str, function: Callable[[], None]) -> None:
+        folder = cast(MethodType, function).__self__.folder
+        folders.extend([folder] if folder.exists() else [])
+        on_every_worker(address, function)
+
+    with ThreadPoolExecutor(2) as pool, pytest.MonkeyPatch.context() as patch:  # two at once find the same
+        patch.setattr("flows.comparison.on_every_worker", remove)
         runs = [
             pool.submit(compare_methods, store.uri, "cloth", methods=list(QUICK), dask_address=scheduler)
             for _ in "ab"
         ]
     run, other = (one.result() for one in runs)
+    assert folders and not folders[0].exists(), "the teacher's features were shared"
     assert (run.compared.id, run.compared.rows) == (other.compared.id, other.compared.rows)
     assert everything_below(Path(store.uri), "models", "labels", "images") == before  # the champion, too
     assert {info.key.partition("/")[0] for info in store.list("")} == {

@@ -147,7 +147,7 @@ with file:
     print("half", flush=True)
     sys.stdin.readline()
     file.write(memoryview(b"def"))
-    file.keep()
+    file.keep(1.5)
 """
 
 
@@ -172,11 +172,11 @@ def test_a_killed_writer_leaves_nothing_that_is_taken_for_whole(writer: subproce
     assert len(list(folder.glob("*.part"))) == 1, "what it left is gone"
     with file:
         file.write(memoryview(b"ABCDEF"))
-        file.keep()
+        file.keep(1.5)
     whole = SHARED.file("digest", 6)
     assert whole is not None and whole.is_whole
     with whole:
-        assert whole.read(6) == b"ABCDEF"
+        assert (whole.read(6), whole.cost) == (b"ABCDEF", 1.5)
     assert not list(folder.glob("*.part"))
 
 
@@ -205,21 +205,31 @@ def put(digest: str, size: int, shared: SharedPass = SHARED) -> bool:
         return False
     with file:
         file.write(memoryview(bytes(size)))
-        file.keep()
+        file.keep(1.5)
     return True
+
+
+def test_what_is_read_is_told_with_what_it_cost_another() -> None:
+    def saved(shared: SharedPass | None) -> float:
+        return train("padim", small("padim"), NORMALS, FitRun(shared=shared)).report.shared_seconds
+
+    before = shared_pass.seconds_saved.get()
+    assert (saved(None), saved(SHARED)) == (0, 0)
+    assert 0.005 < saved(SHARED) < 5
+    assert shared_pass.seconds_saved.get() == before
 
 
 def test_bytes_are_bounded_by_the_setting_and_the_disk(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bounded = SharedPass(SHARED.name, max_bytes=100)
-    begun = bounded.file("begun", 60)
+    begun = bounded.file("begun", 52)
     assert begun is not None
     with begun:
-        assert [put("too much", 41, bounded), put("fits", 40, bounded)] == [False, True]
-    assert put("later", 60, bounded), "what was given up takes no room"
+        assert [put("too much", 33, bounded), put("fits", 32, bounded)] == [False, True]
+    assert put("later", 52, bounded), "what was given up takes no room"
     assert sum(file.stat().st_size for file in folder.iterdir()) == 100
     free = type("Usage", (), {"free": 999})
     monkeypatch.setattr(shared_pass.shutil, "disk_usage", lambda _: free)
-    assert [put("a", 500), put("b", 499)] == [False, True]
+    assert [put("a", 492), put("b", 491)] == [False, True]
 
 
 def test_a_disk_that_is_full_costs_the_file_and_not_the_fit(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -240,7 +250,7 @@ def test_a_failed_write_leaves_no_file(folder: Path) -> None:
         file._opened = Path(file._opened.name).open("rb")  # noqa: SIM115  # PassFile closes it; it takes no bytes
         for _ in range(2):
             file.write(memoryview(b"abc"))
-        file.keep()
+        file.keep(1.5)
     assert not [one for one in folder.iterdir() if one.stat().st_size]
 
 
@@ -279,7 +289,7 @@ def test_it_is_removed_at_the_end_and_what_was_forgotten_with_the_next(folder: P
     SHARED.remove()
     with unfinished:
         unfinished.write(memoryview(bytes(6)))
-        unfinished.keep()
+        unfinished.keep(1.5)
     assert not folder.parent.exists()
 
 

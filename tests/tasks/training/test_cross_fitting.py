@@ -32,7 +32,13 @@ from tests.retraining_plants import put_labels, put_pictures
 
 PARTS = 12
 SMALL: dict[str, dict[str, Any]] = {
-    "reverse_distillation": {"steps": 12, "mirrored_below": 0, "pseudo_anomalies": 1, "pseudo_anomalies_in_all": 1},
+    "reverse_distillation": {
+        "steps": 12,
+        "batch_size": 4,
+        "mirrored_below": 0,
+        "pseudo_anomalies": 1,
+        "pseudo_anomalies_in_all": 1,
+    },
     "padim": {"dimensions": 20},
 }
 """settings of quick models: a method with folds, and one that leaves a part out exactly"""

@@ -32,7 +32,13 @@ VIEW = ImageView(SIZE, WIDTH, tile=SIZE, overlap=16)
 MAP = SIZE // 4, WIDTH // 4
 TILES = 3
 SMALL: dict[str, dict[str, Any]] = {
-    "reverse_distillation": {"steps": 12, "mirrored_below": 0, "pseudo_anomalies": 1, "pseudo_anomalies_in_all": 1},
+    "reverse_distillation": {
+        "steps": 12,
+        "batch_size": 4,
+        "mirrored_below": 0,
+        "pseudo_anomalies": 1,
+        "pseudo_anomalies_in_all": 1,
+    },
     "patchcore": {"coreset_share": 0.05},
 }
 NORMALS = 23
