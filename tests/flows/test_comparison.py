@@ -44,7 +44,7 @@ def compared(scheduler: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[
         folders.extend([folder] if folder.exists() else [])
         on_every_worker(address, function)
 
-    with ThreadPoolExecutor(2) as pool, pytest.MonkeyPatch.context() as patch:  # two at once find the same
+    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(2) as pool:  # two at once find the same
         patch.setattr("flows.comparison.on_every_worker", remove)
         runs = [
             pool.submit(compare_methods, store.uri, "cloth", methods=list(QUICK), dask_address=scheduler)
