@@ -39,6 +39,10 @@ class FYD(Detector[FYDSettings]):
     backbone are folded, so they stay as they were trained.
 
     What an alignment moves out of the frame, a strip of an edge, is judged by the nearest positions of the frame.
+
+    Memory and model: PaDiM's, and the activations of a step. Measured on 125 images of 640 x 256: 264 processor
+    seconds and 4.5 GB to train, 14 images a processor second to score. Deterministic on a CPU; a GPU adds up the
+    gradients of the sampling in no fixed order.
     """
 
     Settings = FYDSettings
