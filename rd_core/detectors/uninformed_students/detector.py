@@ -37,6 +37,9 @@ class UninformedStudents(Detector[UninformedStudentsSettings]):
     students learn its descriptors of the normals. The map is the mean over the scales of regression error and
     predictive variance, each over its deviation on held-out normals. A model holds these networks and no backbone.
 
+    Measured at 256 x 256, one core: a fit takes 150 processor seconds, 930 MiB beside the program's 700, and hardly
+    longer for more normals; scoring takes 4.1 GMAC an image, 6.5 images a second, with 960 MiB. A model has 1.9 MiB.
+
     It deviates from the paper:
 
     - Size: an eighth of the channels (`width`), scales 33 and 65 without 17, a comparison at every fourth pixel
