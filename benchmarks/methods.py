@@ -71,7 +71,8 @@ class Run:
 
     @property
     def name(self) -> str:
-        return "-".join((self.folder.name, self.method, *self.settings, *self.view, f"seed={self.seed}"))
+        parts = (self.folder.name, self.method, *self.settings, *self.view, f"seed={self.seed}")
+        return "-".join(parts).replace('"', "")
 
 
 @dataclass(frozen=True)

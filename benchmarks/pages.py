@@ -8,9 +8,9 @@ from benchmarks.record import Figure, Record
 
 DEFAULT = "reverse_distillation"
 NAMES = {
-    **{DEFAULT: "reverse distillation", "padim": "PaDiM", "patchcore": "PatchCore", "spade": "SPADE"},
-    **{"uninformed_students": "Uninformed Students"},
-}
+    DEFAULT: "reverse distillation", "padim": "PaDiM", "patchcore": "PatchCore", "spade": "SPADE",
+    "fyd": "Focus Your Distribution", "mkd": "MKD", "uninformed_students": "Uninformed Students",
+}  # fmt: skip
 NONE = "–"
 """in a cell whose figure there cannot be: pixels where no masks are"""
 
