@@ -2,9 +2,10 @@
 
     python -m benchmarks.views FOLDER_OF_FOLDERS [--category C]... [--method NAME]... [--seed N]... [--set LINE]...
 
-Each view is measured as in `benchmarks.methods`, in a process of its own, and leaves a record below results/views; it
-is not run again while that lies there. Photographs of kolektorsdd have about 1,250 x 500 pixels, so that 1280 x 512
-is their own size; those of the boards have 640 x 640, those of the tiles many shapes.
+Each view is measured as in `benchmarks.methods`, with the threshold by a split, in a process of its own, and leaves a
+record below results/views; it is not run again while that lies there. Photographs of kolektorsdd have about
+1,250 x 500 pixels, so that 1280 x 512 is their own size; those of the boards have 640 x 640, those of the tiles many
+shapes.
 """
 
 import argparse
@@ -17,26 +18,20 @@ from rd_core.detectors.registry import METHODS
 SECONDS = 4 * 3600
 """of a processor, for a view: the largest take ten times as long as the smallest"""
 TILED = ("tile=256", "overlap=64")
-BOARDS = (
-    ("image_size=256",),
-    ("image_size=320",),
-    ("image_size=448",),
-    ("image_size=640",),
-    ("image_size=640", *TILED),
-)
+BOARDS = (("[256,256]",), ("[320,320]",), ("[448,448]",), ("[640,640]",), ("[640,640]", *TILED))
 VIEWS = {
     "kolektorsdd": (
-        ("image_size=256",),
-        ("image_size=[640,256]",),
-        ("image_size=[640,256]", *TILED),
-        ("image_size=[896,352]",),
-        ("image_size=[1280,512]",),
-        ("image_size=[1280,512]", *TILED),
+        ("[256,256]",),
+        ("[640,256]",),
+        ("[896,352]",),
+        ("[1280,512]",),
+        ("[1280,512]", *TILED),
     ),
     "pcb_12100": BOARDS,
     "pcb_00041": BOARDS,
-    "magnetic_tile": (("image_size=256",), ("image_size=320",)),
+    "magnetic_tile": (("[256,256]",), ("[320,256]",)),
 }
+"""by folder: the image size, height and width, and tiles"""
 
 
 def main() -> None:
@@ -53,7 +48,8 @@ def main() -> None:
     for seed in given.seed or [0]:
         for category in given.category or VIEWS:
             for method in given.method or ["reverse_distillation"]:
-                for view in VIEWS[category]:
+                for size, *tiles in VIEWS[category]:
+                    view = ('calibration="split"', f"image_size={size}", *tiles)
                     run = Run(given.data / category, method, seed, given.set, view)
                     measure(run, given.results, given.threads, SECONDS)
 
