@@ -80,10 +80,11 @@ class SharedPass:
     def _prepared(self) -> Path:
         """The folder, which is this user's alone; those that were forgotten are gone. Raises OSError."""
         root, now = _root(), time.time()
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if root.is_symlink() or root.stat().st_uid != os.getuid():
-            raise PermissionError(f"{root} is another user's")
-        root.chmod(0o700)
+        for folder in (root, self.folder):  # each before anything is done in it
+            folder.mkdir(mode=0o700, exist_ok=True)
+            if folder.is_symlink() or folder.stat().st_uid != os.getuid():
+                raise PermissionError(f"{folder} is another user's")
+            folder.chmod(0o700)
         os.utime(self.folder)
         for other in root.iterdir():
             with suppress(OSError):
@@ -126,7 +127,8 @@ class PassFile:
         self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
     ) -> None:
         """Leaves nothing of a file that `keep` was not called for."""
-        self._opened.close()
+        with suppress(OSError):  # a full disk: what waited to be written is given up
+            self._opened.close()
         if self._lock is not None:
             Path(self._opened.name).unlink(missing_ok=True)
             self._lock.close()

@@ -293,9 +293,32 @@ def test_it_is_removed_at_the_end_and_what_was_forgotten_with_the_next(folder: P
     assert not folder.parent.exists()
 
 
-def test_a_folder_of_somebody_else_is_not_used(folder: Path, tmp_path: Path) -> None:
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is always full")
+def test_bytes_that_a_full_disk_takes_no_more_cost_the_file_alone(folder: Path) -> None:
+    file = SHARED.file("digest", 6)
+    assert file is not None
+    with Path("/dev/full").open("wb") as full:
+        os.dup2(full.fileno(), file._opened.fileno())
+    with file:
+        file.write(memoryview(b"abcdef"))  # waits in memory
+        file.keep(1.5)
+    assert not [one for one in folder.iterdir() if one.stat().st_size]
+    assert put("digest", 6), "the lock is free"
+
+
+def test_a_folder_of_somebody_else_is_not_used(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "elsewhere").mkdir()
     folder.parent.symlink_to(tmp_path / "elsewhere")
+    assert SHARED.file("digest", 6) is None
+    assert not list((tmp_path / "elsewhere").iterdir()), "and nothing is made in it"
+    folder.parent.unlink()
+    folder.parent.mkdir(mode=0o777)
+    folder.symlink_to(tmp_path / "elsewhere")  # as somebody else may where a mask lets the group write
+    assert SHARED.file("digest", 6) is None
+    folder.unlink()
+    assert put("digest", 6)
+    monkeypatch.setattr(shared_pass.os, "getuid", lambda uid=os.getuid(): uid + 1)
+    folder.parent.rename(shared_pass._root())
     assert SHARED.file("digest", 6) is None
 
 
