@@ -1,6 +1,6 @@
 """The order in which a training by steps sees its images."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -18,3 +18,13 @@ def batches(count: int, size: int, seed: int) -> Iterator[np.ndarray]:
             indices = shuffled[start : start + size]
             if len(indices) >= 2:
                 yield np.sort(indices)  # reads of the cache go forward
+
+
+def full_batches(size: int, shuffled: Callable[[], list[int]]) -> Iterator[list[int]]:
+    """Endless batches of `size` indices: those of one epoch after the other, each of which `shuffled` draws."""
+    waiting: list[int] = []
+    while True:
+        while len(waiting) < size:
+            waiting += shuffled()
+        yield waiting[:size]
+        waiting = waiting[size:]

@@ -186,12 +186,14 @@ class FeatureDetector(Detector[S]):
         return sources
 
 
-def feature_distances(standardised: tuple[Tensor, ...], counted: CountedPixels | None) -> Tensor:
-    """Distances (B,) of images' mean features from the normals', of standardised maps (B, C_k, H/s, W/s) at s = 4, 8,
-    16, zero at ignored positions."""
+def feature_distances(
+    standardised: tuple[Tensor, ...], counted: CountedPixels | None, strides: Sequence[int] = STRIDES
+) -> Tensor:
+    """Distances float32 (B,) of images' mean features from the normals', of standardised maps (B, C_k, H/s, W/s) at
+    these strides s, zero at ignored positions."""
     moved = [
         image_means(stage, counted, stride).square().mean(dim=1)
-        for stage, stride in zip(standardised, STRIDES, strict=True)
+        for stage, stride in zip(standardised, strides, strict=True)
     ]
     return torch.stack(moved).mean(dim=0).sqrt()
 

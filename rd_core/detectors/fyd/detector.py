@@ -76,11 +76,6 @@ class FYD(Detector[FYDSettings]):
         """See `Detector.build`. Raises UnknownTeacher or TeacherUnavailable."""
         return cls(settings, build_teacher(settings.teacher, weights=teacher_weights, pretrained=pretrained))
 
-    @property
-    def image_size(self) -> tuple[int, int]:
-        """(height, width) in pixels."""
-        return self.settings.image_height, self.settings.image_width
-
     def networks(self) -> Iterable[nn.Module]:
         """See `Detector.networks`."""
         return (self.backbone.stages,)

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rd_core.detectors.fyd.transformers import counted_after, inside, warped
+from rd_core.detectors.fyd.transformers import WHOLE, aligned
 
 COARSE = 4
 """points a side of the squares whose means are compared too, so that a part far off is pulled as well"""
@@ -14,10 +14,9 @@ COARSE = 4
 def alignment_loss(images: Tensor, counted: Tensor, transforms: Tensor) -> Tensor:
     """Mean square difference of paired images float32 (B, 3, h, w) as `transforms` align them, over the points that
     count in both, and that of their COARSE means. counted: bool (B, h, w)."""
-    aligned, own = warped(images, transforms), transforms.detach()
-    seen = counted_after(counted, own) & inside(own, *images.shape[2:])
-    coarse = F.avg_pool2d(aligned, COARSE), F.avg_pool2d(seen[:, None].float(), COARSE)[:, 0] > 0.999
-    return _apart(aligned, seen) + _apart(*coarse)
+    images, seen = aligned(images, counted, transforms)
+    coarse = F.avg_pool2d(images, COARSE), F.avg_pool2d(seen[:, None].float(), COARSE)[:, 0] > WHOLE
+    return _apart(images, seen) + _apart(*coarse)
 
 
 def _apart(images: Tensor, counted: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -11,13 +12,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from rd_core.detectors.batches import full_batches
 from rd_core.detectors.detector import FitProgress, Normals
+from rd_core.detectors.finite_loss import finite_loss
 from rd_core.detectors.fyd.aligned_backbone import IMAGE_SIDE, Aligned, AlignedBackbone
 from rd_core.detectors.fyd.collapse import check_spreads, check_transforms, spreads
 from rd_core.detectors.fyd.losses import Heads, alignment_loss
 from rd_core.detectors.fyd.settings import FYDSettings
-from rd_core.detectors.fyd.transformers import Transformer, counted_after, inside, warped
-from rd_core.errors import TrainingDiverged
+from rd_core.detectors.fyd.transformers import WHOLE, Transformer, aligned, inside
 from rd_core.features.backbone import STRIDES
 from rd_core.pictures.counted_pixels import CountedPixels
 from rd_core.pictures.images import Images, SomeImages
@@ -57,11 +59,7 @@ class FineTuning:
         total = self.settings.alignment_steps + self.settings.steps
 
         def tell(done: int, loss: float) -> None:
-            if not math.isfinite(loss):
-                raise TrainingDiverged(
-                    f"the loss is {loss} after {done} of {total} steps, so nothing was kept. Take a smaller "
-                    f"learning_rate than {self.settings.learning_rate:g}."
-                )
+            finite_loss(loss, done, f"Train with a learning_rate below {self.settings.learning_rate:g}.")
             self.report(FitProgress("steps", done, total, loss=loss, seconds=time.monotonic() - began))
 
         self.backbone.requires_grad_(True)
@@ -75,54 +73,29 @@ class FineTuning:
         steps, transformer = self.settings.alignment_steps, self.backbone.of_image
         images, counted = self._small(self.normals.train)
         optimiser = torch.optim.Adam(transformer.parameters(), QUICKER * self.settings.learning_rate)
-        for step, some in enumerate(_shuffled(len(images), min(2 * self.settings.batch_size, len(images)), steps), 1):
+        size = min(2 * self.settings.batch_size, len(images))
+        for step, some in enumerate(_shuffled(len(images), size, steps), 1):
             _slow_down(optimiser, step, steps)
             moved, seen = _moved(images[some], counted[some], transformer)
             transforms = transformer(moved)
             loss = alignment_loss(moved, seen, transforms) + _pull([transformer], [transforms])
             _descend(optimiser, loss)
             tell(step, float(loss.detach()))
-        held = self._small(self.normals.early_stop)
-        before, after = (
-            self._unlike((images, counted), held, None),
-            self._unlike((images, counted), held, transformer),
-        )
+        learnt, held = (images, counted), self._small(self.normals.early_stop)
+        with torch.no_grad():
+            before = _difference(learnt, held)
+            after = _difference(*(aligned(*some, transformer(some[0])) for some in (learnt, held)))
         kept = after < ALIGNED * before
         if not kept:
             transformer.forget()
             transformer.requires_grad_(False)
         return {"difference": before, "difference_aligned": after, "aligned": kept}
 
-    @torch.no_grad()
-    def _unlike(
-        self, learnt: tuple[Tensor, Tensor], held: tuple[Tensor, Tensor], transformer: Transformer | None
-    ) -> float:
-        """Mean square difference of held-out images from the mean of the learnt ones, all aligned."""
-
-        def aligned(images: Tensor, counted: Tensor) -> tuple[Tensor, Tensor]:
-            if transformer is None:
-                return images, counted
-            transforms = transformer(images)
-            return warped(images, transforms), counted_after(counted, transforms) & inside(
-                transforms, *images.shape[2:]
-            )
-
-        images, seen = aligned(*learnt)
-        mean = (images * seen[:, None]).sum(dim=0) / seen.sum(dim=0).clamp_min(1)
-        images, known = aligned(*held)
-        known = known & seen.any(dim=0)
-        apart = (images - mean).square().mean(dim=1)
-        return float((apart * known).sum() / known.sum().clamp_min(1))
-
     def _small(self, images: Images) -> tuple[Tensor, Tensor]:
-        """Small copies (n, 3, IMAGE_SIDE, IMAGE_SIDE) of MOST_SMALL of the images, evenly chosen, and their points
-        of which all counts, bool (n, IMAGE_SIDE, IMAGE_SIDE)."""
+        """`_small_copies` of MOST_SMALL of the images, evenly chosen."""
         chosen = np.unique(np.linspace(0, len(images) - 1, min(len(images), MOST_SMALL)).astype(int)).tolist()
-        small, counted = [], []
-        for some, pixels in self.load(SomeImages(images, chosen), self.settings.batch):
-            small.append(_averaged(some if pixels is None else some * pixels.pixels[:, None]))
-            shares = torch.ones_like(small[-1][:, 0]) if pixels is None else _averaged(pixels.pixels.float()[:, None])
-            counted.append(shares.reshape(len(some), IMAGE_SIDE, IMAGE_SIDE) > 0.999)
+        loaded = self.load(SomeImages(images, chosen), self.settings.batch)
+        small, counted = zip(*(_small_copies(*batch) for batch in loaded), strict=True)
         return torch.cat(small), torch.cat(counted)
 
     def _tune(self, tell: Callable[[int, float], None]) -> dict[str, Any]:
@@ -135,73 +108,84 @@ class FineTuning:
         optimiser = torch.optim.Adam(
             [{"params": list(backbone.stages.parameters()), "lr": rate}, {"params": quick, "lr": QUICKER * rate}]
         )
-        untrained = self._checked([])
+        untrained = now = _mean_spreads(self._held_out())
         count = len(self.normals.train)
         size = min(settings.batch, count)
-        order = torch.cat(list(_shuffled(count, size, steps))).tolist()
+        order = [number for some in _shuffled(count, size, steps) for number in some]
         batches = self.load(SomeImages(self.normals.train, order), size)
-        losses, now = [], untrained
+        value = 0.0
         for step, (images, counted) in enumerate(batches, 1):
             _slow_down(optimiser, step, steps)
             loss = self._loss(images, counted, heads)
             _descend(optimiser, loss)
-            losses.append(float(loss.detach()))
-            tell(settings.alignment_steps + step, losses[-1])
+            value = float(loss.detach())
+            tell(settings.alignment_steps + step, value)
             if step * CHECKS // steps > (step - 1) * CHECKS // steps:
                 now = self._checked(untrained)
-        return {"loss": losses[-1], "spread_untrained": untrained, "spread": now}
+        return {"loss": value, "spread_untrained": untrained, "spread": now}
 
     def _loss(self, images: Tensor, counted: CountedPixels | None, heads: nn.ModuleList) -> Tensor:
-        aligned = self.backbone(images, counted)
+        found = self.backbone(images, counted)
         similar = []
-        for head, features, stride in zip(heads, aligned.features, STRIDES, strict=True):
-            seen = inside(aligned.transform.detach(), *features.shape[2:])
-            similar.append(
-                head(features, seen if aligned.counted is None else seen & aligned.counted.on_grid(stride))
-            )
-        small = _averaged(images if counted is None else images * counted.pixels[:, None])
-        whole = torch.ones_like(small[:, 0], dtype=torch.bool)
-        seen = whole if counted is None else _averaged(counted.pixels.float()[:, None])[:, 0] > 0.999
-        apart = alignment_loss(small, seen, aligned.transforms[0])
-        pull = _pull(self.backbone.transformers, aligned.transforms)
+        for head, features, stride in zip(heads, found.features, STRIDES, strict=True):
+            seen = inside(found.transform.detach(), *features.shape[2:])
+            similar.append(head(features, seen if found.counted is None else seen & found.counted.on_grid(stride)))
+        apart = alignment_loss(*_small_copies(images, counted), found.transforms[0])
+        pull = _pull(self.backbone.transformers, found.transforms)
         return torch.stack(similar).mean() + self.settings.alignment_weight * apart + pull
 
     @torch.no_grad()
+    def _held_out(self) -> list[Aligned]:
+        """What the backbone makes of early-stop images, in batches."""
+        images = self.normals.early_stop
+        chosen = SomeImages(images, range(min(len(images), MOST_CHECKED)))
+        return [self.backbone(some, counted) for some, counted in self.load(chosen, self.settings.batch)]
+
     def _checked(self, untrained: list[float]) -> list[float]:
         """Spreads of the features of early-stop images. Raises TrainingCollapsed."""
-        images = self.normals.early_stop
-        found: list[Aligned] = []
-        chosen = SomeImages(images, range(min(len(images), MOST_CHECKED)))
-        for some, counted in self.load(chosen, self.settings.batch):
-            found.append(self.backbone(some, counted))
-        each = np.mean([spreads(aligned) for aligned in found], axis=0).tolist()
-        if untrained:
-            check_spreads(each, untrained)
-            check_transforms(
-                self.backbone, [torch.cat(own) for own in zip(*(one.transforms for one in found), strict=True)]
-            )
-        return [float(one) for one in each]
+        found = self._held_out()
+        now = _mean_spreads(found)
+        check_spreads(now, untrained)
+        transforms = zip(*(one.transforms for one in found), strict=True)
+        check_transforms(self.backbone, [torch.cat(own) for own in transforms])
+        return now
+
+
+def _mean_spreads(found: list[Aligned]) -> list[float]:
+    """Of each stage, the mean over the batches."""
+    means: list[float] = np.mean([spreads(one) for one in found], axis=0).tolist()
+    return means
+
+
+def _small_copies(images: Tensor, counted: CountedPixels | None) -> tuple[Tensor, Tensor]:
+    """Copies float32 (B, 3, IMAGE_SIDE, IMAGE_SIDE) of normalised images, 0 where ignored, and their points of which
+    all counts, bool (B, IMAGE_SIDE, IMAGE_SIDE)."""
+    if counted is None:
+        small = F.adaptive_avg_pool2d(images, IMAGE_SIDE)
+        return small, torch.ones_like(small[:, 0], dtype=torch.bool)
+    shares = F.adaptive_avg_pool2d(counted.pixels.float()[:, None], IMAGE_SIDE)[:, 0]
+    return F.adaptive_avg_pool2d(images * counted.pixels[:, None], IMAGE_SIDE), shares > WHOLE
+
+
+def _difference(learnt: tuple[Tensor, Tensor], held: tuple[Tensor, Tensor]) -> float:
+    """Mean square difference of held-out images from the mean of the learnt ones. Both: images float32 (n, 3, h, w),
+    and their points that count, bool (n, h, w)."""
+    (images, seen), (others, known) = learnt, held
+    mean = (images * seen[:, None]).sum(dim=0) / seen.sum(dim=0).clamp_min(1)
+    known = known & seen.any(dim=0)
+    apart = (others - mean).square().mean(dim=1)
+    return float((apart * known).sum() / known.sum().clamp_min(1))
 
 
 def _moved(images: Tensor, counted: Tensor, transformer: Transformer) -> tuple[Tensor, Tensor]:
     """Images and what counts of them, moved at random within MOVED of the bounds."""
     shares = MOVED * (2 * torch.rand(len(images), 2, 3) - 1).to(images.device)
-    transforms = transformer.identity + transformer.bounds * shares
-    return warped(images, transforms), counted_after(counted, transforms) & inside(transforms, *images.shape[2:])
+    return aligned(images, counted, transformer.identity + transformer.bounds * shares)
 
 
-def _averaged(images: Tensor) -> Tensor:
-    return F.adaptive_avg_pool2d(images, IMAGE_SIDE)
-
-
-def _shuffled(count: int, size: int, steps: int) -> Iterator[Tensor]:
-    """Numbers (size,) of images for each of the steps, from a new random order whenever one is used up."""
-    waiting = torch.empty(0, dtype=torch.int64)
-    for _ in range(steps):
-        while len(waiting) < size:
-            waiting = torch.cat([waiting, torch.randperm(count)])
-        yield waiting[:size]
-        waiting = waiting[size:]
+def _shuffled(count: int, size: int, steps: int) -> Iterator[list[int]]:
+    """Numbers [size] of images for each of the steps, from a new random order whenever one is used up."""
+    return islice(full_batches(size, lambda: torch.randperm(count).tolist()), steps)
 
 
 def _pull(transformers: list[Transformer], transforms: tuple[Tensor, ...] | list[Tensor]) -> Tensor:

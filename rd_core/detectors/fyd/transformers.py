@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+WHOLE = 0.999
+"""share of a point from which it counts as all of it, which interpolation rounds"""
 WIDTH, LAST = 16, 8
 """channels of the layers; rows and columns of the last, which still knows places"""
 
@@ -95,9 +97,16 @@ def counted_after(counted: Tensor, transforms: Tensor) -> Tensor:
 
     counted: bool (B, h, w), of what the transforms are given.
     """
-    return warped(counted[:, None].float(), transforms)[:, 0] > 0.999
+    return warped(counted[:, None].float(), transforms)[:, 0] > WHOLE
 
 
 def inside(transforms: Tensor, height: int, width: int) -> Tensor:
     """The points of an aligned grid that show what lies within the edges, bool (B, height, width)."""
     return (places(transforms, height, width).abs() <= 1).all(dim=3)
+
+
+def aligned(images: Tensor, counted: Tensor, transforms: Tensor) -> tuple[Tensor, Tensor]:
+    """Images float32 (B, C, h, w) as their transforms align them, and the points that show what counts and lies
+    within the edges, bool (B, h, w). counted: bool (B, h, w), of the images."""
+    fixed = transforms.detach()
+    return warped(images, transforms), counted_after(counted, fixed) & inside(fixed, *images.shape[2:])

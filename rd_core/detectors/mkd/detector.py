@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rd_core.detectors.detector import Detection, Detector, FitReport, FitRun, Normals
+from rd_core.detectors.feature_detector import feature_distances
 from rd_core.detectors.mkd import training
 from rd_core.detectors.mkd.cloner import Cloner
 from rd_core.detectors.mkd.loss import SCORED, STRIDES, stage_losses
@@ -35,7 +36,7 @@ from rd_core.features.cache import pass_digest
 from rd_core.features.standardisation import Standardisation
 from rd_core.kernels.precision import networks_in
 from rd_core.maps.assembly import MapAssembly
-from rd_core.pictures.counted_pixels import CountedPixels, image_means, zeroed
+from rd_core.pictures.counted_pixels import CountedPixels, zeroed
 from rd_core.pictures.images import Images
 from rd_core.pictures.preprocessing import Normalisation
 
@@ -148,11 +149,7 @@ class MKD(Detector[MKDSettings]):
                 gradients = sum(noisy, torch.zeros_like(gradients)) / self.settings.noisy_copies
         maps = self.map_scale * self._map(gradients, pixels)
         standardised = self._zeroed(self.standardisation(found.raw), pixels)
-        moved = [
-            image_means(stage, pixels, stride).square().mean(dim=1)
-            for stage, stride in zip(standardised, STRIDES, strict=True)
-        ]
-        return Detection(maps, found.losses, torch.stack(moved).mean(dim=0).sqrt())
+        return Detection(maps, found.losses, feature_distances(standardised, pixels, STRIDES))
 
     def _loss_and_gradients(self, shown: Tensor, counted: CountedPixels | None) -> tuple[_Losses, Tensor]:
         """The loss over the stages that score, without gradients, and magnitudes of its gradient, (B, H, W)."""

@@ -14,8 +14,8 @@ from torch import Tensor
 from rd_core.detectors.batches import batches
 from rd_core.detectors.detector import FitProgress, FitReport, Normals
 from rd_core.detectors.feature_detector import counted_on
+from rd_core.detectors.finite_loss import finite_loss
 from rd_core.detectors.mkd.loss import STRIDES
-from rd_core.errors import TrainingDiverged
 from rd_core.features.cache import CachedFeatures, FeatureSource, StreamedFeatures, feature_bytes, stream_features
 from rd_core.features.shared_pass import SharedPass
 from rd_core.features.standardisation import Moments
@@ -113,9 +113,4 @@ class _Descent:
         return self.model.training_losses(images, tuple(raw), counted)
 
     def _finite(self, loss: float) -> float:
-        if not math.isfinite(loss):
-            raise TrainingDiverged(
-                f"the loss was {loss} near step {self.step}, so there is no model. "
-                f"Train with a learning rate below {self.settings.learning_rate}."
-            )
-        return loss
+        return finite_loss(loss, self.step, f"Train with a learning rate below {self.settings.learning_rate}.")

@@ -15,10 +15,10 @@ from torch import Tensor
 from rd_core.detectors.batches import batches
 from rd_core.detectors.detector import FitProgress
 from rd_core.detectors.feature_detector import Features
+from rd_core.detectors.finite_loss import finite_loss
 from rd_core.detectors.reverse_distillation.loss import LOSSES, magnitude
 from rd_core.detectors.reverse_distillation.model import TeacherAndStudent
 from rd_core.detectors.reverse_distillation.settings import ReverseDistillationSettings, TrainingSettings
-from rd_core.errors import TrainingDiverged
 from rd_core.features.cache import FeatureSource
 from rd_core.files.training_state import TrainingState, optimiser_tensors, restore_optimiser
 
@@ -194,12 +194,7 @@ class Descent:
         return loss
 
     def _finite(self, loss: float) -> float:
-        if not math.isfinite(loss):
-            raise TrainingDiverged(
-                f"the loss was {loss} near step {self.step}, so there is no model. "
-                f"Train with a learning rate below {self.config.learning_rate}."
-            )
-        return loss
+        return finite_loss(loss, self.step, f"Train with a learning rate below {self.config.learning_rate}.")
 
     def _features(self, source: FeatureSource, indices: np.ndarray) -> Features:
         return self.model.features(source.batch(indices.tolist()), source.counted(indices.tolist()))

@@ -70,11 +70,7 @@ class UninformedStudents(Detector[UninformedStudentsSettings]):
         ensembles = nn.ModuleList(Ensemble(settings, scale) for scale in settings.scales)
         self.ensembles = cast(Sequence[Ensemble], ensembles)  # a ModuleList tells no type of its items
         self.assembly = MapAssembly(
-            settings.image_height,
-            settings.image_width,
-            settings.smoothing_sigma,
-            (settings.stride,),
-            map_stride=settings.map_stride,
+            *self.image_size, settings.smoothing_sigma, (settings.stride,), map_stride=settings.map_stride
         )
         self.to(memory_format=torch.channels_last)
 
@@ -168,12 +164,11 @@ class UninformedStudents(Detector[UninformedStudentsSettings]):
 
     def _kept(self, normals: Normals, general: Images | None, run: FitRun) -> tuple[KeptImages, ...]:
         """The training, early-stop and teachers' images, read once."""
-        settings = self.settings
-        size = settings.image_height, settings.image_width
-        sets = [(normals.train, size), (normals.early_stop, size)]
+        sets = [(normals.train, self.image_size), (normals.early_stop, self.image_size)]
         sets += [(general, (SIDE, SIDE))] if general is not None else []
         told = _Told(run, "features", sum(len(images) for images, _ in sets))
-        kept = [KeptImages(images, own, settings.feature_cache_bytes // len(sets), told) for images, own in sets]
+        most = self.settings.feature_cache_bytes // len(sets)
+        kept = [KeptImages(images, own, most, told) for images, own in sets]
         return kept[0], kept[1], kept[-1] if general is not None else kept[0]
 
 

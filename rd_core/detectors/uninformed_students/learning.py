@@ -6,11 +6,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rd_core.detectors.batches import full_batches
+from rd_core.detectors.finite_loss import finite_loss
 from rd_core.detectors.uninformed_students.architecture import extent
 from rd_core.detectors.uninformed_students.ensemble import Ensemble, error_and_variance
 from rd_core.detectors.uninformed_students.kept_images import KeptImages
 from rd_core.detectors.uninformed_students.settings import UninformedStudentsSettings
-from rd_core.detectors.uninformed_students.teacher import DECAY, finite
+from rd_core.detectors.uninformed_students.teacher import CURE, DECAY
 from rd_core.features.standardisation import divisors
 from rd_core.pictures.counted_pixels import CountedPixels
 
@@ -54,13 +56,14 @@ class Learning:
             optimiser, RATE, total_steps=settings.student_steps + 1, cycle_momentum=False
         )
         value = 0.0
-        for step, numbers in zip(range(settings.student_steps), self._batches(random), strict=False):
+        batches = full_batches(settings.crops, lambda: random.permutation(len(self._train)).tolist())
+        for step, numbers in zip(range(settings.student_steps), batches, strict=False):
             padded, counted = self._crops(ensemble, numbers, random)
             with torch.no_grad():
                 targets = ensemble.targets(padded)
             apart = (ensemble.predictions(padded) - targets).square().sum(dim=2).mean(dim=0)
             loss = (apart * counted).sum() / counted.sum().clamp_min(1)
-            value = finite(float(loss.detach()), step)
+            value = finite_loss(float(loss.detach()), step, CURE)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             optimiser.step()
@@ -85,15 +88,6 @@ class Learning:
             "variance_mean": float(means[1]),
             "variance_deviation": float(deviations[1]),
         }
-
-    def _batches(self, random: np.random.Generator) -> Iterator[list[int]]:
-        """Endless: every image once an epoch."""
-        waiting: list[int] = []
-        while True:
-            while len(waiting) < self._settings.crops:
-                waiting += random.permutation(len(self._train)).tolist()
-            yield waiting[: self._settings.crops]
-            waiting = waiting[self._settings.crops :]
 
     def _crops(
         self, ensemble: Ensemble, numbers: Sequence[int], random: np.random.Generator

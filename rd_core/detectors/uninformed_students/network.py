@@ -54,9 +54,8 @@ class DescriptorNetwork(nn.Module):
                 x = F.leaky_relu(x, SLOPE)
             one = self.convolutions[number]
             x = F.conv2d(x, one.weight, one.bias, stride=step.stride, dilation=step.dilation)
-            if (
-                layer.pool
-            ):  # before the activation, which rises with its input: the same values, a quarter of the work
+            if layer.pool:
+                # Before the activation, which rises with its input: the same values, a quarter of the work.
                 x = F.max_pool2d(x, 2, stride=2) if step.halves else _maxima(x, step.dilation)
         return x
 

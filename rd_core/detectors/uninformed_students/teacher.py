@@ -8,12 +8,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from rd_core.detectors.finite_loss import finite_loss
 from rd_core.detectors.uninformed_students import losses
 from rd_core.detectors.uninformed_students.kept_images import KeptImages
 from rd_core.detectors.uninformed_students.network import DescriptorNetwork
 from rd_core.detectors.uninformed_students.patches import draw
 from rd_core.detectors.uninformed_students.settings import BACKBONE_SIDE, UninformedStudentsSettings
-from rd_core.errors import TrainingDiverged
 from rd_core.features.backbone import Teacher
 from rd_core.features.standardisation import divisors
 from rd_core.kernels.precision import networks_in
@@ -23,6 +23,8 @@ RATE = 1e-3
 """peak of the one-cycle learning rate"""
 DECAY = 1e-5
 """of weights, as in the paper"""
+CURE = "Train with another seed, or a smaller width."
+"""of a training that diverged"""
 BATCHES_MEASURED = 4
 """whose patches give mean and deviation of the backbone's channels"""
 
@@ -67,7 +69,7 @@ class Distillation:
                 losses.compactness(found),
             )
             loss = torch.stack([weight * part for weight, part in zip(losses.WEIGHTS, parts, strict=True)]).sum()
-            value = finite(float(loss.detach()), step)
+            value = finite_loss(float(loss.detach()), step, CURE)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             optimiser.step()
@@ -98,12 +100,3 @@ class Distillation:
         measured = torch.cat([self._of_backbone(self._draw(scale, random)[0]) for _ in range(BATCHES_MEASURED)])
         mean = measured.mean(dim=0)
         return mean, divisors(mean, measured.std(dim=0))
-
-
-def finite(loss: float, step: int) -> float:
-    """Raise TrainingDiverged unless the loss is a number."""
-    if not math.isfinite(loss):
-        raise TrainingDiverged(
-            f"the loss was {loss} at step {step}, so there is no model. Train with another seed, or a smaller width."
-        )
-    return loss
