@@ -11,14 +11,12 @@ from rd_core.detectors.reverse_distillation.settings import ReverseDistillationS
 from rd_core.detectors.training import Fitted
 from tests.rd_core.small_trainings import fit, small
 from tests.rd_core.striped_images import SIZE, textured
-from tests.teachers_once import build_once
+from tests.teachers_once import teachers_built_once
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _teachers_are_built_once() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        for builder in ("feature_detector", "fyd.detector"):
-            patch.setattr(f"rd_core.detectors.{builder}.build_teacher", build_once)
+    with teachers_built_once():
         yield
 
 

@@ -7,14 +7,12 @@ import pytest
 from prefect.logging import disable_run_logger
 
 from storage.filesystem import Store, open_store
-from tests.teachers_once import build_once
+from tests.teachers_once import teachers_built_once
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _teachers_are_built_once() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        for builder in ("feature_detector", "fyd.detector"):
-            patch.setattr(f"rd_core.detectors.{builder}.build_teacher", build_once)
+    with teachers_built_once():
         yield
 
 

@@ -7,7 +7,6 @@ import pytest
 
 from rd_core.comparison.disagreement import most_disagreed, ranks_of
 from rd_core.comparison.figures import PixelFigures, decision_figures
-from rd_core.comparison.halves import halves_of
 from rd_core.comparison.judged_images import JudgedImage, labels_of
 from rd_core.comparison.judgement import judge
 from rd_core.errors import ConfigError
@@ -153,4 +152,3 @@ def test_methods_that_rank_alike_disagree_on_nothing() -> None:
     (one,) = contenders(IMAGES, {"a": 0.9})
     models = [one, replace(one, method="b", scores=2 * one.scores)]
     assert most_disagreed(judge(IMAGES, models, resamples=50), models) == ()
-    assert halves_of(IMAGES).both

@@ -1,5 +1,7 @@
 """Losses, error and variance, against plain NumPy loops over the paper's formulas."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -9,20 +11,23 @@ from rd_core.detectors.uninformed_students.ensemble import Ensemble, error_and_v
 from rd_core.detectors.uninformed_students.learning import _Moments
 from rd_core.detectors.uninformed_students.settings import UninformedStudentsSettings
 
-RANDOM = np.random.default_rng(3)
+Draw = Callable[..., torch.Tensor]
 
 
-def tensor(*shape: int) -> torch.Tensor:
-    return torch.from_numpy(RANDOM.normal(0, 2, shape).astype(np.float32))
+@pytest.fixture
+def tensor() -> Draw:
+    """Draws float32 tensors of a shape, the same in each test."""
+    random = np.random.default_rng(3)
+    return lambda *shape: torch.from_numpy(random.normal(0, 2, shape).astype(np.float32))
 
 
-def test_distillation_is_the_mean_squared_norm() -> None:
+def test_distillation_is_the_mean_squared_norm(tensor: Draw) -> None:
     decoded, targets = tensor(6, 7), tensor(6, 7)
     expected = np.mean([((a - b) ** 2).sum() for a, b in zip(decoded.numpy(), targets.numpy(), strict=True)])
     assert float(losses.distillation(decoded, targets)) == pytest.approx(expected, rel=1e-5)
 
 
-def test_the_triplet_loss_takes_the_nearer_negative_and_leaves_out_what_is_no_triplet() -> None:
+def test_the_triplet_loss_takes_the_nearer_negative_and_leaves_out_what_is_no_triplet(tensor: Draw) -> None:
     anchors, positives, negatives = tensor(8, 3), tensor(8, 3), 3 * tensor(8, 3)
     negatives[0], negatives[3] = anchors[0], positives[3]
     valid = torch.tensor([True, True, False, True, True, False, True, True])
@@ -36,7 +41,7 @@ def test_the_triplet_loss_takes_the_nearer_negative_and_leaves_out_what_is_no_tr
     assert float(losses.triplet(anchors, positives, negatives, valid & False)) == 0
 
 
-def test_compactness_sums_the_squared_correlations_of_different_components() -> None:
+def test_compactness_sums_the_squared_correlations_of_different_components(tensor: Draw) -> None:
     descriptors = tensor(12, 5)
     descriptors[:, 4] = -descriptors[:, 0]
     correlation = np.corrcoef(descriptors.numpy(), rowvar=False)
@@ -46,7 +51,7 @@ def test_compactness_sums_the_squared_correlations_of_different_components() -> 
     assert np.isfinite(float(losses.compactness(torch.ones(4, 3))))
 
 
-def test_error_and_variance_are_those_of_the_paper() -> None:
+def test_error_and_variance_are_those_of_the_paper(tensor: Draw) -> None:
     targets, predictions = tensor(2, 5, 3, 4), tensor(3, 2, 5, 3, 4)
     error, variance = (found.numpy() for found in error_and_variance(targets, predictions))
     for b, r, c in np.ndindex(2, 3, 4):
@@ -58,7 +63,7 @@ def test_error_and_variance_are_those_of_the_paper() -> None:
     assert not error_and_variance(targets, targets[None])[1].any()
 
 
-def test_the_map_is_the_papers_but_for_a_constant() -> None:
+def test_the_map_is_the_papers_but_for_a_constant(tensor: Draw) -> None:
     ensemble = Ensemble(UninformedStudentsSettings(width=2, descriptors=5), 33)
     ensemble.error_deviation.fill_(3)
     ensemble.variance_deviation.fill_(0.5)
@@ -68,8 +73,8 @@ def test_the_map_is_the_papers_but_for_a_constant() -> None:
     torch.testing.assert_close(ensemble.distances(targets, predictions), papers + 7 / 3 + 2 / 0.5)
 
 
-def test_moments_are_those_of_the_counted_positions() -> None:
-    maps, counted = tensor(4, 3, 5, 6) + 100, torch.from_numpy(RANDOM.random((4, 5, 6)) < 0.4)
+def test_moments_are_those_of_the_counted_positions(tensor: Draw) -> None:
+    maps, counted = tensor(4, 3, 5, 6) + 100, tensor(4, 5, 6) < 0
     maps[:, 1] = 7.5
     moments, nothing = _Moments(), _Moments()
     for some in (slice(0, 1), slice(1, 4)):
