@@ -150,7 +150,7 @@ class CategorySettings(BaseModel):
     @classmethod
     def _of_a_method_that_cross_fits(cls, value: str, info: ValidationInfo) -> str:
         name = info.data.get("method")
-        if value == "cross" and name:
+        if value == "cross" and name and name != AUTO:
             settings_class(name).require_cross_fits()
         return value
 

@@ -13,7 +13,7 @@ from prefect.runtime import flow_run
 from flows.dask_cluster import dask_cluster, dask_runner, on_every_worker
 from flows.errors import PartlyDone, RunFailed, in_words
 from flows.preflight.checks import known_categories, refuse_mistyped_tables
-from flows.preflight.comparison_choice import contenders_of
+from flows.preflight.comparison_choice import contenders_of, why_impossible
 from flows.settings import Settings, SettingsError, load_settings, store_uri
 from flows.training_request import training_request
 from flows.watching.artifacts import leave_report
@@ -166,11 +166,14 @@ def _removed_at_the_end(shared: SharedPass, scheduler: str) -> Iterator[None]:
 def choose_method(settings: Settings, category: str, run_id: str) -> tuple[str, MethodChoice]:
     """The method that the newest whole comparison of all methods names, after one if there is none yet, and why. If
     none can be named, the default."""
-    store = open_store(settings.store, read_only=True)
-    found: ComparisonOutcome | ComparedMethods | None = next(
-        (one for one in outcomes(store, category) if one.every_method and not one.failed), None
-    )
-    default = settings.category(category).sure_method
+    store, own = open_store(settings.store, read_only=True), settings.category(category)
+
+    def serves(one: ComparisonOutcome) -> bool:  # settings may have changed since
+        possible = one.method is None or why_impossible(own, category, one.method) is None
+        return one.every_method and not one.failed and possible
+
+    found: ComparisonOutcome | ComparedMethods | None = next(filter(serves, outcomes(store, category)), None)
+    default = own.sure_method
     if found is None:
         try:
             found = compare_category(settings, category, run_id, to_choose=True)

@@ -3,10 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from flows.category_settings import CategorySettings
 from flows.settings import Settings, SettingsError, nearest
-from rd_core.detectors.registry import METHODS, settings_class
+from rd_core.detectors.registry import METHODS, method, settings_class
 from rd_core.detectors.settings import DetectorSettings
+from rd_core.engines.choice import OPENVINO
 from rd_core.errors import ConfigError
+from storage.models.card import CROSS
 
 MOST_SEEDS = 10
 
@@ -27,11 +30,8 @@ def contenders_of(
         raise SettingsError(f"{seeds} seeds are not from 1 to {MOST_SEEDS}. Nothing was started.")
     chosen, possible, left_out = settings.category(category), [], {}
     for name in names:
-        if chosen.tile is not None and settings_class(name).knows_places:
-            left_out[name] = (
-                f"{name} keeps what is normal at each place of an image, and the tiles of {category!r} have no "
-                "places of their own"
-            )
+        if why := why_impossible(chosen, category, name):
+            left_out[name] = why
             continue
         try:
             possible.append(chosen.of_method(name))
@@ -42,3 +42,18 @@ def contenders_of(
         raise SettingsError(f"A comparison takes two methods or more. Nothing was started. {why}.")
     contenders = [replace(own, seed=own.seed + number) for own in possible for number in range(seeds)]
     return tuple(contenders), left_out
+
+
+def why_impossible(chosen: CategorySettings, category: str, name: str) -> str | None:
+    """Why `train` refuses the method in this category; None: it does not."""
+    kind = settings_class(name)
+    if chosen.tile is not None and kind.knows_places:
+        return (
+            f"{name} keeps what is normal at each place of an image, and the tiles of {category!r} have no places of "
+            "their own"
+        )
+    if chosen.calibration == CROSS and not kind.cross_fits:
+        return f"{name} does not cross-fit, which calibration = {CROSS!r} of {category!r} asks for"
+    if chosen.engine == OPENVINO and not method(name).exportable:  # imports torch, which the other cases do without
+        return f"{name} is supported by torch only, and the engine of {category!r} is {OPENVINO!r}"
+    return None

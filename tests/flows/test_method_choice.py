@@ -57,6 +57,18 @@ def test_a_whole_comparison_of_all_methods_is_kept_and_no_other(
     assert len(made) == 2
 
 
+def test_a_comparison_of_other_settings_does_not_name_what_these_refuse(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_plant(store)
+    settings = load_settings(store.uri, options={"calibration": "cross"})
+    monkeypatch.setattr(comparison, "compare_category", lambda *_, **__: replace(OUTCOME, method="spade", id="new"))
+    write_outcome(store, replace(OUTCOME, method="mkd"))
+    assert chosen(settings)[0] == "spade"
+    write_outcome(store, replace(OUTCOME, id="c1"))
+    assert chosen(settings)[0] == "padim"
+
+
 def test_where_none_can_be_compared_the_default_is_taken(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> None:
         raise NoneCompared("cloth: 4 normal images are too few.")

@@ -7,7 +7,7 @@ from flows.category_settings import CategorySettings
 from flows.cli import app
 from flows.preflight.comparison_choice import contenders_of
 from flows.settings import PlantSettings, Settings, SettingsError
-from rd_core.detectors.registry import METHODS, settings_class, settings_of
+from rd_core.detectors.registry import METHODS, method, settings_class, settings_of
 from storage.filesystem import Store
 from tests.comparison_plants import put_compared
 
@@ -32,6 +32,15 @@ def test_what_the_settings_forbid_is_left_out_in_words() -> None:
     assert {one.method for one in contenders} == METHODS.keys() - left_out.keys()
     wrong = settings(tables={"patchcore": {"neighbours": 0}})
     assert "neighbours = 0" in contenders_of(wrong, "cloth", None, 1)[1]["patchcore"]
+
+
+def test_a_method_that_no_training_would_take_is_not_compared() -> None:
+    contenders, left_out = contenders_of(settings(method="auto", calibration="cross"), "cloth", None, 1)
+    assert {one.method for one in contenders} == {name for name in METHODS if settings_class(name).cross_fits}
+    assert "fyd does not cross-fit, which calibration = 'cross' of 'cloth' asks for" in left_out["fyd"]
+    contenders, left_out = contenders_of(settings(engine="openvino"), "cloth", None, 1)
+    assert {one.method for one in contenders} == {name for name in METHODS if method(name).exportable}
+    assert "mkd is supported by torch only" in left_out["mkd"]
 
 
 @pytest.mark.parametrize(
