@@ -127,7 +127,7 @@ class ComparisonPlan:
     left_out: Mapping[str, str]
     """methods that cannot be compared: name -> why"""
     notes: tuple[str, ...]
-    """what is to be known of the images, sentences"""
+    """what to know about the images, sentences"""
 
     @property
     def drawn(self) -> bool:
@@ -195,7 +195,7 @@ class ComparisonOutcome:
     category: str
     id: str
     method: str | None
-    """named as the best; None: none is"""
+    """the named one: the best, or the cheapest of those not worse; None: none is named"""
     seed: int | None
     """of its typical model"""
     sentence: str

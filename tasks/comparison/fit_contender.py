@@ -104,22 +104,24 @@ def fit_contender(
     meter = Meter()
     model = _fitted(store, images, order, plan, planned)
     # What the first contender spent on the pass that others read is each one's cost: who came first decides nothing.
-    trained = meter.processor_seconds + model.fitted.report.shared_seconds, meter.elapsed_seconds
+    processor_seconds = meter.processor_seconds + model.fitted.report.shared_seconds
+    elapsed_seconds = meter.elapsed_seconds
     tell_phase(order.name, "judging")
     found = _judge(store, images, _scorer(model, planned, now, run_id), plan)
     threshold = model.calibration.threshold
     record = ContenderRecord(
-        planned.method,
-        planned.seed,
-        threshold.value,
-        threshold.low,
-        threshold.high,
-        model.calibration.pixel_threshold.value,
-        model.fitted.report.summary,
-        *trained,
-        found.images_per_second,
-        meter.peak_memory,
-        len(model.weights),
+        method=planned.method,
+        seed=planned.seed,
+        threshold=threshold.value,
+        low=threshold.low,
+        high=threshold.high,
+        pixel_threshold=model.calibration.pixel_threshold.value,
+        fit=model.fitted.report.summary,
+        training_seconds=processor_seconds,
+        elapsed_seconds=elapsed_seconds,
+        images_per_second=found.images_per_second,
+        peak_memory=meter.peak_memory,
+        model_bytes=len(model.weights),
         pixels=None if found.pixels is None else asdict(found.pixels),
         scores="",
         maps="",
@@ -132,7 +134,7 @@ def fit_contender(
     tell_phase(order.name, "judged", done=1, total=1)
     get_run_logger().info(
         "contender judged comparison=%s category=%s method=%s seed=%d processor_seconds=%.1f images_per_second=%.1f",
-        plan.id, plan.category, planned.method, planned.seed, trained[0], found.images_per_second,
+        plan.id, plan.category, planned.method, planned.seed, processor_seconds, found.images_per_second,
     )  # fmt: skip
     return FinishedContender(order.method, order.seed, planned.digest, is_new=True)
 

@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
@@ -33,6 +34,8 @@ from tasks.worker.picture_reader import read_picture
 from tasks.worker.preprocessing import PREPROCESSING_VERSION, ImageFormat
 from tasks.worker.worker_process import prepare_worker_process
 
+_TRAINED = ("train", "early_stop", "calibration")
+"""sets of the split that contenders see before they are judged"""
 _OF_DEFECTS = ("kind", "mask_key", "mask_digest", "defect_share", "donor")
 
 
@@ -86,45 +89,59 @@ def plan_comparison(store_uri: str, images_uri: str, order: ComparisonOrder) -> 
     judged, of_judged = _judged(store, images, image_format, labelled, normals, seen, request.part_pattern)
     if order.to_choose and all(image.half == REPORTING for image in judged):
         raise NothingToCompare(halves_of(known_images(judged)).sentence)
-    data: dict[str, Any] = {
-        "category": category,
+    notes = (*_notes(labelled, everything, normals), *of_judged)
+    split = {name: normals.keys(name) for name in _TRAINED}
+    plan = _plan(replace(request, view=image_format.view), contenders, left_out, split, seen.digests, judged, notes)
+    write_plan(store, plan)
+    get_run_logger().info(
+        "comparison planned category=%s comparison=%s contenders=%d train=%d calibration=%d judged=%d drawn=%s",
+        category, plan.id, len(contenders), len(plan.train), len(plan.calibration), len(judged), plan.drawn,
+    )  # fmt: skip
+    return PlannedComparison(category, plan.id, plan.key, tuple((one.method, one.seed) for one in plan.contenders))
+
+
+def _plan(
+    request: TrainingRequest,
+    contenders: Sequence[DetectorSettings],
+    left_out: Mapping[str, str],
+    split: Mapping[str, tuple[str, ...]],
+    digests: Mapping[str, str],
+    judged: Sequence[PlannedImage],
+    notes: tuple[str, ...],
+) -> ComparisonPlan:
+    """The plan, named by all that decides about it. split: keys of the normals by use. digests: of images, by key."""
+    normals = {key: digests[key] for key in sorted(key for keys in split.values() for key in keys)}
+    data = {
+        "category": request.category,
         "alpha": request.alpha,
-        "view": image_format.view.to_dict(),
+        "view": request.view.to_dict(),
         "levels": [request.white_level, request.black_level, request.max_pixels, PREPROCESSING_VERSION],
         "teacher_weights": str(request.teacher_weights),
-        "normals": {name: normals.keys(name) for name in ("train", "early_stop", "calibration")},
+        "normals": split,
         "judged": [asdict(image) for image in judged],
+        "digests": normals,
     }
-    used = sorted(key for keys in data["normals"].values() for key in keys)
-    data["digests"] = {key: seen.digests[key] for key in used}
-    notes = (*_notes(labelled, everything, normals), *of_judged)
     planned = tuple(
         PlannedContender(own.method, own.seed, own.to_dict(), _digest(data, own.method, own.to_dict()))
         for own in contenders
     )
-    plan = ComparisonPlan(
-        category=category,
+    return ComparisonPlan(
+        category=request.category,
         id=_digest(data, [one.digest for one in planned], left_out, notes),
         alpha=request.alpha,
-        view=data["view"],
+        view=request.view.to_dict(),
         white_level=request.white_level,
         black_level=request.black_level,
         max_pixels=request.max_pixels,
         size_choice=request.size_choice,
         part_pattern=request.part_pattern,
-        **data["normals"],
-        normals=data["digests"],
+        **split,
+        normals=normals,
         judged=tuple(judged),
         contenders=planned,
         left_out=left_out,
         notes=notes,
     )
-    write_plan(store, plan)
-    get_run_logger().info(
-        "comparison planned category=%s comparison=%s contenders=%d train=%d calibration=%d judged=%d drawn=%s",
-        category, plan.id, len(planned), len(plan.train), len(plan.calibration), len(judged), plan.drawn,
-    )  # fmt: skip
-    return PlannedComparison(category, plan.id, plan.key, tuple((one.method, one.seed) for one in planned))
 
 
 def _digest(*inputs: Any) -> str:
@@ -156,16 +173,20 @@ def _divided(labelled: LabelledImages, everything: NormalImages, request: Traini
             f"Category {request.category!r} has no readable image labelled normal for training, so nothing was "
             f"compared. Label some: rd-inspect import FOLDER --category {request.category} --run-date DATE"
         )
-    names = [PurePosixPath(key).name for key in everything.keys]
-    parts = everything.keys if request.part_pattern is None else parts_of(names, request.part_pattern)
     evaluation = [key for key in labelled.evaluation if key in readable]
-    part_of = dict(zip(everything.keys, parts, strict=True))
+    part_of = _part_of(everything.keys, request.part_pattern)
     try:
         return divide_normals(training, evaluation, part_of, request.settings.seed)
     except TooFewNormals as e:
         raise TooFewNormals(
             f"{e} Of {len(training)} normals, those of parts that judge the methods are not trained on."
         ) from e
+
+
+def _part_of(keys: Sequence[str], pattern: str | None) -> dict[str, str]:
+    """The part that each image shows, by key; without a pattern each shows one of its own."""
+    names = [PurePosixPath(key).name for key in keys]
+    return dict(zip(keys, keys if pattern is None else parts_of(names, pattern), strict=True))
 
 
 def _aligned(
@@ -190,10 +211,8 @@ def _judged(
     seen: NormalImages,
     part_pattern: str | None,
 ) -> tuple[list[PlannedImage], list[str]]:
-    """The judged images, in order, and what is to be known of them."""
-    names = [PurePosixPath(key).name for key in seen.keys]
-    parts = seen.keys if part_pattern is None else parts_of(names, part_pattern)
-    part_of = dict(zip(seen.keys, parts, strict=True))
+    """The judged images, in order, and notes about them."""
+    part_of = _part_of(seen.keys, part_pattern)
     notes: list[str] = []
     good = sorted({*normals.keys("test"), *(key for key in labelled.evaluation if key in part_of)})
     bad = sorted(key for key in labelled.anomalous if key in part_of)
@@ -214,7 +233,7 @@ def _judged(
     if not bad:
         judged += _drawn(images, image_format, judged)
     choosing = halves_of(known_images(judged)).choosing
-    trained_parts = {part_of[key] for name in ("train", "early_stop", "calibration") for key in normals.keys(name)}
+    trained_parts = {part_of[key] for name in _TRAINED for key in normals.keys(name)}
     shared = sum(part_of[key] in trained_parts for key in bad)
     if shared:
         notes.append(f"Defects on parts of which other images trained the methods: {shared} of {len(bad)}.")
@@ -245,7 +264,7 @@ def _share(
     return _covered(defect, picture.counted), None
 
 
-def _covered(defect: Any, counted: Any) -> float:
+def _covered(defect: NDArray[np.bool_], counted: NDArray[np.bool_] | None) -> float:
     pixels = math.prod(defect.shape) if counted is None else int(np.count_nonzero(counted))
     return float(np.count_nonzero(defect)) / pixels
 

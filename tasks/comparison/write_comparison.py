@@ -103,7 +103,7 @@ class ComparedMethods:
     rows: tuple[MethodRow, ...]
     failed: tuple[FailedContender, ...]
     notes: tuple[str, ...]
-    """methods left out, and what is to be known of the images"""
+    """methods left out, and what to know about the images"""
     report: str
     """key of the HTML"""
     markdown: str
@@ -124,19 +124,9 @@ def write_comparison(
     contenders = [_contender(*pair, table) for pair, table in zip(finished, tables, strict=True)]
     judgement = judge(known_images(plan.judged), contenders)
     typical = {record.method: record for _, record in finished if record.seed == judgement.typical[record.method]}
-    about = ReportedComparison(
-        plan.category,
-        plan.id,
-        store_uri,
-        made_at,
-        plan.alpha,
-        tuple((one.method, one.seed, one.why) for one in order.failed),
-        (*(f"{method} is left out: {why}" for method, why in plan.left_out.items()), *plan.notes),
-        order.review_url,
-        software(),
-    )
     shown = _shown(store, images, plan, typical, partial(most_disagreed, judgement, contenders))
     thresholds = {method: record.pixel_threshold for method, record in typical.items()}
+    about = _about(plan, order, store_uri, made_at)
     report = comparison_report(judgement, contenders, shown, thresholds, about)
     prefix = layout.comparisons_prefix(plan.category, plan.id)
     store.write(f"{prefix}scores.parquet", parquet.to_bytes(pa.concat_tables(tables)))
@@ -165,6 +155,20 @@ def write_comparison(
         plan.id, plan.category, choice.method, choice.sentence,
     )  # fmt: skip
     return _in_short(outcome, report, order.failed)
+
+
+def _about(plan: ComparisonPlan, order: ReportOrder, store_uri: str, made_at: datetime) -> ReportedComparison:
+    return ReportedComparison(
+        plan.category,
+        plan.id,
+        store_uri,
+        made_at,
+        plan.alpha,
+        failed=tuple((one.method, one.seed, one.why) for one in order.failed),
+        notes=(*(f"{method} is left out: {why}" for method, why in plan.left_out.items()), *plan.notes),
+        review_url=order.review_url,
+        software=software(),
+    )
 
 
 def _finished(

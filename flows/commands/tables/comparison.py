@@ -15,7 +15,7 @@ _MIB = 2**20
 
 
 def comparison_table(run: "ComparisonRun") -> PlainTable:
-    """One row a method, best first; below it the verdict, and what is to be known."""
+    """One row a method, best first; below it the verdict, and what to know before relying on it."""
     compared = run.compared
     defects = "drawn defects" if compared.drawn else "defects"
     table = plain_table(
