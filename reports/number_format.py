@@ -38,6 +38,11 @@ def p_value(value: float | None) -> str:
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
+def data_size(number: int) -> str:
+    """Bytes, such as '10.8 MB', '1.50 GB'."""
+    return f"{number / 1e9:.2f} GB" if number >= 1e9 else f"{number / 1e6:.1f} MB"
+
+
 def duration(seconds: float) -> str:
     """Such as '0.42 s', '12.3 s', '4 min 05 s', '2 h 07 min'."""
     if seconds < 1:

@@ -27,7 +27,9 @@ def contenders_of(
         if name not in METHODS:
             raise SettingsError(f"There is no method {name!r}{nearest(name, METHODS)} Nothing was started.")
     if not 1 <= seeds <= MOST_SEEDS:
-        raise SettingsError(f"{seeds} seeds are not from 1 to {MOST_SEEDS}. Nothing was started.")
+        raise SettingsError(
+            f"{seeds} seeds are not in [1, {MOST_SEEDS}], so nothing was started. Give --seeds 1 to {MOST_SEEDS}."
+        )
     chosen, possible, left_out = settings.category(category), [], {}
     for name in names:
         if why := why_impossible(chosen, category, name):

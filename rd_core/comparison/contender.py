@@ -19,7 +19,7 @@ class Cost:
     images_per_second: float
     """of one processor, in scoring"""
     peak_memory: int
-    """bytes of the process"""
+    """bytes of the process; 0: not measured"""
     model_bytes: int
     """of the weights file"""
 

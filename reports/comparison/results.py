@@ -76,7 +76,7 @@ class ComparedMethod:
     images_per_second: float
     """of one processor"""
     peak_memory: int
-    """bytes"""
+    """bytes; 0: not measured"""
     model_bytes: int
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from reports.comparison.results import ComparedMethod, ComparisonReport, Figure, Ranked, Share
-from reports.number_format import count, counted, duration, percent
+from reports.number_format import count, counted, data_size, duration, percent
 
 DASH = "–"
 STANDINGS = {
@@ -156,11 +156,6 @@ def costs(method: ComparedMethod) -> list[tuple[str, str]]:
     return [
         ("Training", duration(method.training_seconds)),
         ("Images a processor second", f"{method.images_per_second:.3g}"),
-        ("Peak memory", size(method.peak_memory)),
-        ("Model", size(method.model_bytes)),
+        ("Peak memory", data_size(method.peak_memory) if method.peak_memory else DASH),
+        ("Model", data_size(method.model_bytes)),
     ]
-
-
-def size(number: int) -> str:
-    """Bytes as MB or GB."""
-    return f"{number / 1e9:.2f} GB" if number >= 1e9 else f"{number / 1e6:.1f} MB"

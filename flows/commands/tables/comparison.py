@@ -4,14 +4,12 @@ from typing import TYPE_CHECKING
 
 from flows.printing.numbers import counted
 from flows.printing.plain_table import PlainTable, plain_table
-from reports.number_format import duration, percent
+from reports.number_format import data_size, duration, percent
 from reports.plain_text import shown
 
 if TYPE_CHECKING:  # a table needs no flow, nor its torch
     from flows.comparison import ComparisonRun
     from tasks.comparison.write_comparison import MethodRow
-
-_MIB = 2**20
 
 
 def comparison_table(run: "ComparisonRun") -> PlainTable:
@@ -19,18 +17,9 @@ def comparison_table(run: "ComparisonRun") -> PlainTable:
     compared = run.compared
     defects = "drawn defects" if compared.drawn else "defects"
     table = plain_table(
-        "method",
-        "AUROC",
-        "AP",
-        "AUPRO",
-        "recall",
-        "false alarms",
-        "undecided",
-        "training",
-        "images/s",
-        "memory",
-        "model",
-    )
+        "method", "AUROC", "AP", "AUPRO", "recall", "false alarms", "undecided",
+        "training", "images/s", "memory", "model",
+    )  # fmt: skip
     table.title = (
         f"Methods on {compared.category}, by {counted(compared.normal, 'normal image')} and {compared.anomalous} "
         f"with {defects} that report"
@@ -54,11 +43,6 @@ def comparison_table(run: "ComparisonRun") -> PlainTable:
 def _cells(row: "MethodRow") -> list[str]:
     ranked = ["-" if value is None else f"{value:.3f}" for value in (row.auroc, row.average_precision, row.aupro)]
     shares = [percent(value) for value in (row.recall, row.false_alarms, row.undecided)]
-    memory = f"{row.peak_memory / _MIB:,.0f} MiB" if row.peak_memory else "-"
-    cost = [
-        duration(row.training_seconds),
-        f"{row.images_per_second:.3g}",
-        memory,
-        f"{row.model_bytes / _MIB:.1f} MiB",
-    ]
+    memory = data_size(row.peak_memory) if row.peak_memory else "-"
+    cost = duration(row.training_seconds), f"{row.images_per_second:.3g}", memory, data_size(row.model_bytes)
     return [*ranked, *shares, *cost]
