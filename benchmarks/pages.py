@@ -5,12 +5,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from benchmarks.record import Figure, Record
+from rd_core.detectors.registry import METHODS
 
 DEFAULT = "reverse_distillation"
-NAMES = {
-    DEFAULT: "reverse distillation", "padim": "PaDiM", "patchcore": "PatchCore", "spade": "SPADE",
-    "fyd": "Focus Your Distribution", "mkd": "MKD", "uninformed_students": "Uninformed Students",
-}  # fmt: skip
+NAMES = {name: method.settings.title for name, method in METHODS.items()}
 NONE = "–"
 """in a cell whose figure there cannot be: pixels where no masks are"""
 

@@ -33,12 +33,12 @@ METHODS: dict[str, Method] = {
     entry.settings.method: entry
     for entry in (
         Method(ReverseDistillationSettings, "reverse_distillation.detector:ReverseDistillation"),
-        Method(SpadeSettings, "spade.detector:Spade"),
         Method(PaDiMSettings, "padim.detector:PaDiM"),
         Method(PatchCoreSettings, "patchcore.detector:PatchCore"),
+        Method(SpadeSettings, "spade.detector:Spade"),
+        Method(FYDSettings, "fyd.detector:FYD"),
         Method(MKDSettings, "mkd.detector:MKD"),
         Method(UninformedStudentsSettings, "uninformed_students.detector:UninformedStudents"),
-        Method(FYDSettings, "fyd.detector:FYD"),
     )
 }
 """by name"""

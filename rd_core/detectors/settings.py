@@ -24,6 +24,8 @@ class DetectorSettings(Record):
 
     method: ClassVar[str]
     """the method's name in settings, model cards and weights files"""
+    title: ClassVar[str]
+    """its name in prose and tables"""
     knows_places: ClassVar[bool] = False
     """whether it keeps what is normal at each place of an image, of which a tile has none"""
     cross_fits: ClassVar[bool] = True

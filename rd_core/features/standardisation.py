@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from rd_core.errors import ConfigError
 from rd_core.features.backbone import STRIDES
 from rd_core.pictures.counted_pixels import CountedPixels
+from rd_core.pictures.images import Images, counted_in
 
 
 class Standardisation(nn.Module):
@@ -46,6 +47,16 @@ def require_counted(positions: Sequence[int]) -> None:
         )
 
 
+def require_counted_in(images: Images) -> None:
+    """Raise ConfigError as `require_counted` if none of these images has a position that counts; before a training,
+    which may draw from them what would hide that."""
+    for number in range(len(images)):
+        pixels = CountedPixels.of(counted_in(images, [number]))
+        if pixels is None or pixels.on_grid(STRIDES[1]).any():  # and so one of the finest stage, too
+            return
+    require_counted([0])
+
+
 @dataclass
 class Moments:
     """Sums over images and counted positions, per stage and channel, in float64."""
@@ -78,6 +89,10 @@ class Moments:
         Raises ConfigError if no position counts of one of the two finest stages.
         """
         require_counted(self.count)
+        return self.pairs()
+
+    def pairs(self) -> list[tuple[Tensor, Tensor]]:
+        """As `result`, with mean 0 and deviation 1 of a stage of which no position counts."""
         pairs = []
         for count, total, squares in zip(self.count, self.total, self.squares, strict=True):
             mean = total / max(count, 1)
@@ -92,6 +107,7 @@ class Moments:
             [count - less for count, less in zip(self.count, own.count, strict=True)],
             [total - less for total, less in zip(self.total, own.total, strict=True)],
             [squares - less for squares, less in zip(self.squares, own.squares, strict=True)],
+            self.strides,
         )
 
 
@@ -101,6 +117,7 @@ def together(some: Sequence[Moments]) -> Moments:
         [sum(counts) for counts in zip(*(one.count for one in some), strict=True)],
         [torch.stack(totals).sum(dim=0) for totals in zip(*(one.total for one in some), strict=True)],
         [torch.stack(squares).sum(dim=0) for squares in zip(*(one.squares for one in some), strict=True)],
+        some[0].strides,
     )
 
 

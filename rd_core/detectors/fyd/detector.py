@@ -17,8 +17,8 @@ from rd_core.detectors.fyd.training import FineTuning
 from rd_core.detectors.fyd.transformers import inverted, warped
 from rd_core.detectors.gaussian_settings import STRIDE
 from rd_core.detectors.gaussians import PositionMoments, drawn_embeddings, mahalanobis
-from rd_core.features.backbone import STRIDES, Pretrained, build_teacher
-from rd_core.features.standardisation import Moments, Standardisation, require_counted
+from rd_core.features.backbone import Pretrained, build_teacher
+from rd_core.features.standardisation import Moments, Standardisation, require_counted_in
 from rd_core.maps.assembly import MapAssembly
 from rd_core.pictures.counted_pixels import CountedPixels, zeroed
 from rd_core.pictures.images import Images, counted_in
@@ -83,7 +83,7 @@ class FYD(Detector[FYDSettings]):
     def fit(self, normals: Normals, run: FitRun) -> FitReport:
         """See `Detector.fit`. Raises TrainingCollapsed, and ConfigError if hardly any pixel counts."""
         settings = self.settings
-        _require_counted(normals.train)
+        require_counted_in(normals.train)
         self.drawn.copy_(torch.randperm(sum(self.backbone.channels))[: settings.dimensions].sort().values)
         figures = FineTuning(settings, self.backbone, normals, self._batches, run.report).run()
         self._fit_gaussians(normals.train, run.report)
@@ -148,12 +148,3 @@ class FYD(Detector[FYDSettings]):
         if pixels is not None:
             scores = scores.masked_fill(~pixels.pixels.flatten(1).any(dim=1), 0)
         return Detection(maps, scores, distances_of_features)
-
-
-def _require_counted(images: Images) -> None:
-    """Before the training, whose transforms could show an edge, and so what counts there, many times."""
-    for number in range(len(images)):
-        pixels = CountedPixels.of(counted_in(images, [number]))
-        if pixels is None or all(pixels.on_grid(stride).any() for stride in STRIDES[:2]):
-            return
-    require_counted([0])

@@ -12,6 +12,7 @@ class FYDSettings(GaussianSettings):
     """Length of the training and bounds of the alignment, beside the Gaussians."""
 
     method: ClassVar[str] = "fyd"
+    title: ClassVar[str] = "Focus Your Distribution"
     cross_fits: ClassVar[bool] = False
 
     alignment_steps: int = 400

@@ -13,6 +13,7 @@ class MKDSettings(DetectorSettings):
     """Cloner, training and map. The source is the `teacher`: "vgg16" in the paper."""
 
     method: ClassVar[str] = "mkd"
+    title: ClassVar[str] = "MKD"
     cross_fits: ClassVar[bool] = False
 
     standardise: bool = True

@@ -11,6 +11,7 @@ class PaDiMSettings(GaussianSettings):
     """Settings of PaDiM."""
 
     method: ClassVar[str] = "padim"
+    title: ClassVar[str] = "PaDiM"
 
     standardise: bool = False
     """whether channels have variance 1, over all positions, before the ridge is added; False in the paper"""

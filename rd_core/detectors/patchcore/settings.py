@@ -16,6 +16,7 @@ class PatchCoreSettings(DetectorSettings):
     """Size of the memory, and how it scores an image."""
 
     method: ClassVar[str] = "patchcore"
+    title: ClassVar[str] = "PatchCore"
     remembers: ClassVar[bool] = True
 
     coreset_share: float = 0.1

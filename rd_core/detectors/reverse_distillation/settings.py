@@ -120,6 +120,7 @@ class ReverseDistillationSettings(DetectorSettings):
     """Networks, training and score."""
 
     method: ClassVar[str] = "reverse_distillation"
+    title: ClassVar[str] = "reverse distillation"
 
     bottleneck: Literal["mff_oce", "oce", "pretrained"] = "mff_oce"
     """Table 5 of the paper: fusion and embedding, embedding only, or the teacher's frozen fourth stage"""

@@ -14,6 +14,7 @@ class SpadeSettings(DetectorSettings):
     """Size of the gallery and of the comparison; the defaults are the paper's."""
 
     method: ClassVar[str] = "spade"
+    title: ClassVar[str] = "SPADE"
     remembers: ClassVar[bool] = True
 
     nearest: int = 50

@@ -6,9 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self, cast
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from rd_core.detectors.detector import Detection, Detector, FitProgress, FitReport, FitRun, Normals
@@ -18,16 +16,13 @@ from rd_core.detectors.uninformed_students.kept_images import KeptImages
 from rd_core.detectors.uninformed_students.learning import Learning
 from rd_core.detectors.uninformed_students.settings import UninformedStudentsSettings
 from rd_core.detectors.uninformed_students.teacher import Distillation
-from rd_core.errors import ConfigError
 from rd_core.features.backbone import Pretrained, Teacher, build_teacher
 from rd_core.features.backbone_spec import teacher_spec
+from rd_core.features.standardisation import require_counted_in
 from rd_core.maps.assembly import MapAssembly
 from rd_core.pictures.counted_pixels import CountedPixels, image_means, zeroed
-from rd_core.pictures.images import Images, counted_of
+from rd_core.pictures.images import Images
 from rd_core.pictures.preprocessing import Normalisation
-
-LEAST_COUNTED = 8
-"""pixels a side of the smallest square that an image must show somewhere outside its ignored regions"""
 
 
 class UninformedStudents(Detector[UninformedStudentsSettings]):
@@ -119,7 +114,7 @@ class UninformedStudents(Detector[UninformedStudentsSettings]):
         ConfigError for general images that are missing, or normals of which nothing counts."""
         settings = self.settings
         settings.refuse_unavailable()
-        _refuse_all_ignored(normals.train)
+        require_counted_in(normals.train)
         general = (
             GeneralImages(Path(settings.general_images), settings.general_files(), settings.seed)
             if settings.general_images is not None
@@ -183,18 +178,3 @@ class _Told:
         self._done += 1
         seconds = time.monotonic() - self._began
         self._run.report(FitProgress(self._phase, self._done, self._total, loss, seconds=seconds))
-
-
-def _refuse_all_ignored(images: Images) -> None:
-    """Raise ConfigError if no square of LEAST_COUNTED pixels counts in any image."""
-    masks = (counted_of(images, number) for number in range(len(images)))
-    if not any(mask is None or _has_counted(mask) for mask in masks):
-        raise ConfigError(
-            f"the ignored regions of all images leave no {LEAST_COUNTED} x {LEAST_COUNTED} pixels at the network's "
-            "input, so no method could find anything and nothing was trained. Ignore less, or set a larger "
-            "image_size."
-        )
-
-
-def _has_counted(mask: NDArray[np.bool_]) -> bool:
-    return bool(CountedPixels(torch.from_numpy(mask[None])).on_grid(LEAST_COUNTED).any())

@@ -1,6 +1,6 @@
 """Training of the students of one scale, and what is measured before and after it."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -13,8 +13,8 @@ from rd_core.detectors.uninformed_students.ensemble import Ensemble, error_and_v
 from rd_core.detectors.uninformed_students.kept_images import KeptImages
 from rd_core.detectors.uninformed_students.settings import UninformedStudentsSettings
 from rd_core.detectors.uninformed_students.teacher import CURE, DECAY
-from rd_core.features.standardisation import divisors
-from rd_core.pictures.counted_pixels import CountedPixels
+from rd_core.features.standardisation import Moments
+from rd_core.pictures.counted_pixels import CountedPixels, zeroed
 
 RATE = 2e-3
 """peak of the one-cycle learning rate; 1e-4 throughout in the paper. At half of it students of 65 pixels had
@@ -38,10 +38,8 @@ class Learning:
         """Set mean and deviation of the teacher's descriptors over the training normals."""
         ensemble.mean.zero_()
         ensemble.deviation.fill_(1)
-        moments = _Moments()
-        for padded, counted in self._all(ensemble, self._train):
-            moments.add(ensemble.targets(padded), counted)
-        mean, deviation = moments.result()
+        targets = ((ensemble.targets(padded), counted) for padded, counted in self._all(ensemble, self._train))
+        mean, deviation = self._measured(targets)
         ensemble.mean.copy_(mean)
         ensemble.deviation.copy_(deviation)
 
@@ -75,11 +73,10 @@ class Learning:
     def measure_students(self, ensemble: Ensemble) -> dict[str, float]:
         """Set the deviations of regression error and predictive variance over the held-out normals; returns them
         with their means, which the map leaves out: a constant, without which no value is negative."""
-        moments = _Moments()
-        for padded, counted in self._all(ensemble, self._early_stop):
-            both = error_and_variance(ensemble.targets(padded), ensemble.predictions(padded))
-            moments.add(torch.stack(both, dim=1), counted)
-        means, deviations = moments.result()
+        means, deviations = self._measured(
+            (torch.stack(error_and_variance(ensemble.targets(padded), ensemble.predictions(padded)), dim=1), counted)
+            for padded, counted in self._all(ensemble, self._early_stop)
+        )
         ensemble.error_deviation.copy_(deviations[0])
         ensemble.variance_deviation.copy_(deviations[1])
         return {
@@ -107,29 +104,18 @@ class Learning:
         own = [one[top : top + rows, left : left + columns] for one, (top, left) in zip(counts, corners, strict=True)]
         return torch.stack(crops).contiguous(memory_format=torch.channels_last), torch.stack(own)
 
-    def _all(self, ensemble: Ensemble, images: KeptImages) -> Iterator[tuple[Tensor, Tensor | None]]:
-        """All images with their borders, AT_ONCE at a time, and their counted positions."""
+    def _measured(self, maps: Iterable[tuple[Tensor, CountedPixels | None]]) -> tuple[Tensor, Tensor]:
+        """Mean and deviation float32 (C,) of maps (B, C, h, w) over counted positions; deviation 1 where constant, or
+        where nothing counts."""
+        stride = self._settings.stride
+        moments = Moments(strides=(stride,))
+        for some, counted in maps:
+            moments.add((zeroed(some, counted, stride),), counted)
+        (measured,) = moments.pairs()
+        return measured
+
+    def _all(self, ensemble: Ensemble, images: KeptImages) -> Iterator[tuple[Tensor, CountedPixels | None]]:
+        """All images with their borders, AT_ONCE at a time, and what counts of them."""
         for start in range(0, len(images), AT_ONCE):
             shown, counted = self._shown(images, range(start, min(start + AT_ONCE, len(images))))
-            yield ensemble.bordered(shown), None if counted is None else counted.on_grid(self._settings.stride)
-
-
-class _Moments:
-    """Mean and deviation (C,) of maps (B, C, h, w) over counted positions, in float64."""
-
-    def __init__(self) -> None:
-        self._count, self._total, self._squares = 0, torch.zeros(()), torch.zeros(())
-
-    def add(self, maps: Tensor, counted: Tensor | None) -> None:
-        values = maps.detach().double()
-        if counted is not None:
-            values = values.masked_fill(~counted[:, None], 0)
-        self._count += values[:, 0].numel() if counted is None else int(counted.sum())
-        self._total = self._total + values.sum(dim=(0, 2, 3)).cpu()
-        self._squares = self._squares + values.square().sum(dim=(0, 2, 3)).cpu()
-
-    def result(self) -> tuple[Tensor, Tensor]:
-        """Float32; deviation 1 where constant, or where nothing counts."""
-        mean = self._total / max(self._count, 1)
-        deviation = (self._squares / max(self._count, 1) - mean.square()).clamp_min(0).sqrt()
-        return mean.float(), divisors(mean, deviation).float()
+            yield ensemble.bordered(shown), counted

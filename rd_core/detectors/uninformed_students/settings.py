@@ -21,6 +21,7 @@ class UninformedStudentsSettings(DetectorSettings):
     """Sizes of networks and trainings."""
 
     method: ClassVar[str] = "uninformed_students"
+    title: ClassVar[str] = "Uninformed Students"
     cross_fits: ClassVar[bool] = False
 
     scales: tuple[int, ...] = (33, 65)

@@ -8,7 +8,6 @@ import torch
 
 from rd_core.detectors.uninformed_students import losses
 from rd_core.detectors.uninformed_students.ensemble import Ensemble, error_and_variance
-from rd_core.detectors.uninformed_students.learning import _Moments
 from rd_core.detectors.uninformed_students.settings import UninformedStudentsSettings
 
 Draw = Callable[..., torch.Tensor]
@@ -71,18 +70,3 @@ def test_the_map_is_the_papers_but_for_a_constant(tensor: Draw) -> None:
     error, variance = error_and_variance(targets, predictions)
     papers = (error - 7) / 3 + (variance - 2) / 0.5
     torch.testing.assert_close(ensemble.distances(targets, predictions), papers + 7 / 3 + 2 / 0.5)
-
-
-def test_moments_are_those_of_the_counted_positions(tensor: Draw) -> None:
-    maps, counted = tensor(4, 3, 5, 6) + 100, tensor(4, 5, 6) < 0
-    maps[:, 1] = 7.5
-    moments, nothing = _Moments(), _Moments()
-    for some in (slice(0, 1), slice(1, 4)):
-        moments.add(maps[some].masked_fill(~counted[some, None], 1e6), counted[some])
-    mean, deviation = moments.result()
-    values = maps.permute(1, 0, 2, 3)[:, counted].double().numpy()
-    np.testing.assert_allclose(mean, values.mean(axis=1), rtol=1e-6)
-    np.testing.assert_allclose(deviation[[0, 2]], values[[0, 2]].std(axis=1), rtol=1e-5)
-    assert deviation[1] == 1, "a constant is not divided by its rounding"
-    nothing.add(maps, counted & False)
-    assert torch.equal(nothing.result()[1], torch.ones(3))
