@@ -217,7 +217,9 @@ def promote_method(settings: Settings, request: TrainingRequest, champion: str |
         return PromotedMethod(f"no model of {request.settings.method}: {in_words(why[category])}", failed=True)
     version = fitted[category].version
     if champion is None:
-        return PromotedMethod(f"{version} is the first champion of {category}.", version, promoted=True)
+        first = fitted[category].champion
+        words = "the first champion" if first else "a candidate (another became champion meanwhile; compare again)"
+        return PromotedMethod(f"{version} is {words} of {category}.", version, promoted=first)
     key = f"{retraining_prefix(settings.today(now), category, run_id)}gate.parquet"
     order = JudgeOrder(category, champion, version, request.part_pattern, key, GateSettings())
     judged, why = settle({category: judge_candidate.submit(*stores, order, run_id=run_id, now=now)})

@@ -10,6 +10,7 @@ from rd_core.pictures.image_view import ImageView
 from rd_core.pictures.synthetic_defects import with_synthetic_defect
 from storage.comparisons import PlannedImage
 from storage.filesystem import Store
+from tasks.reporting.kept_result import bytes_there
 from tasks.reporting.labelled_pixels import Uncountable, counted_defect
 from tasks.worker.picture_reader import LoadedPicture, read_picture
 from tasks.worker.preprocessing import ImageFormat
@@ -40,6 +41,8 @@ def read_judged(store: Store, images: Store, image_format: ImageFormat, image: P
         return drawn(picture, read_picture(images, image_format, image.donor), image.name)
     if image.mask_key is None:
         return JudgedPicture(picture, None)
+    if bytes_there(store, image.mask_key) != image.mask_digest:
+        raise ImagesChanged(f"{image.mask_key} is another mask now. {_again('mask')}")
     try:
         return JudgedPicture(picture, labelled_defect(store, image.mask_key, picture, image_format.view))
     except Uncountable as e:

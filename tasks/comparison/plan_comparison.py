@@ -1,9 +1,10 @@
 """The plan of a comparison: one split of the normals, the judged images in two halves, and the contenders."""
 
+import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -116,7 +117,7 @@ def _plan(
         "alpha": request.alpha,
         "view": request.view.to_dict(),
         "levels": [request.white_level, request.black_level, request.max_pixels, PREPROCESSING_VERSION],
-        "teacher_weights": str(request.teacher_weights),
+        "teacher_weights": _told_apart(request.teacher_weights),
         "normals": split,
         "judged": [asdict(image) for image in judged],
         "digests": normals,
@@ -146,6 +147,14 @@ def _plan(
 
 def _digest(*inputs: Any) -> str:
     return inputs_digest(inputs)[:16]
+
+
+def _told_apart(weights: Path | None) -> str | None:
+    """The digest of a file of weights, which another may replace; the path where this machine does not have it."""
+    if weights is None or not weights.is_file():
+        return None if weights is None else str(weights)
+    with weights.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _of_size(order: ComparisonOrder, request: TrainingRequest) -> tuple[list[DetectorSettings], dict[str, str]]:

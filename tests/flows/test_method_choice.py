@@ -1,6 +1,7 @@
 """`method = "auto"`: one comparison chooses, trainings keep the choice, and the card says why."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from prefect.logging import disable_run_logger
@@ -8,7 +9,7 @@ from prefect.logging import disable_run_logger
 from flows import comparison
 from flows.commands.tables.plant import models_table
 from flows.commands.tables.training import training_table
-from flows.comparison import NoneCompared, choose_method
+from flows.comparison import NoneCompared, choose_method, promote_method
 from flows.preflight import comparison_choice
 from flows.settings import Settings, SettingsError, load_settings
 from flows.training import train_model
@@ -98,6 +99,17 @@ def test_train_compares_takes_the_named_method_and_a_retraining_keeps_it(
     again = retraining_request(settings, "cloth")
     assert (again.settings.method, again.method_choice) == (outcome.method, card.method.choice)
     assert retraining_request(settings, "other").settings.method == "reverse_distillation"
+
+
+def test_a_model_that_another_champion_forestalled_is_not_said_to_be_in_force(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = put_plant(store)
+    made = SimpleNamespace(version="v2", champion=False)  # as of a training that found a champion at its end
+    future = SimpleNamespace(result=lambda: made)
+    monkeypatch.setattr(comparison, "fit_model", SimpleNamespace(submit=lambda *_, **__: future))
+    found = promote_method.fn(settings, training_request(settings, "cloth"), None, "run")
+    assert not found.promoted and found.version == "v2" and "another became champion meanwhile" in found.words
 
 
 def test_a_setting_of_one_method_needs_its_name(store: Store) -> None:

@@ -1,6 +1,7 @@
 """The plan of a comparison: named by its content, and fair to all contenders."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -38,7 +39,11 @@ def test_equal_inputs_have_one_plan_and_other_labels_or_pixels_another(store: St
     assert {image.defect_share for image in defects} == {0.0625} and defects[0].kind == "hole"
     elsewhere = np.zeros((64, 64), np.uint8)
     elsewhere[:16, :16] = 255  # as large as before
+    image_format = ImageFormat(ImageView.from_dict(plan.view))
+    assert read_judged(store, store, image_format, defects[0]).defect.sum() == 16 * 16
     store.write(defects[0].mask_key, encoded(elsewhere))
+    with pytest.raises(ImagesChanged, match="another mask now"):
+        read_judged(store, store, image_format, defects[0])
     drawn_anew = planned(store)
     assert drawn_anew.id != plan.id and drawn_anew.contenders[0].digest != plan.contenders[0].digest
     relabelled = Label(plan.train[0], "anomalous", None, "ada", NOW.replace(hour=5), "hole", "evaluation")
@@ -46,6 +51,17 @@ def test_equal_inputs_have_one_plan_and_other_labels_or_pixels_another(store: St
     other = planned(store)
     assert other.id not in (plan.id, drawn_anew.id)
     assert plan.train[0] in {image.image_key for image in other.judged}
+
+
+def test_other_weights_in_the_same_file_make_other_contenders(store: Store, tmp_path: Path) -> None:
+    put_compared(store, good=4, bad=4)
+    order, weights = quick_order(store), tmp_path / "teacher.pth"
+    order = replace(order, request=replace(order.request, teacher_weights=weights))
+    plans = []
+    for content in (b"some", b"others", b"some"):
+        weights.write_bytes(content)
+        plans.append(plan_comparison.fn(store.uri, store.uri, order).id)
+    assert plans[0] == plans[2] != plans[1]
 
 
 def test_copies_broken_and_disputed_images_are_left_out_and_counted(store: Store) -> None:
