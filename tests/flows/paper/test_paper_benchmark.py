@@ -3,150 +3,22 @@
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from rich.console import Console
 from rich.progress import Progress
-from typer.testing import CliRunner
 
-from flows.cli import app
 from flows.paper import benchmark as paper_benchmark
-from flows.paper import figures as paper
 from flows.paper.benchmark import BenchmarkSettings, run_benchmark, weights_by_teacher
 from flows.paper.progress import BenchmarkDisplay
 from flows.settings import SettingsError
-from rd_core.detectors.registry import METHODS
 from rd_core.errors import TeacherUnavailable, TrainingDiverged
-from storage.analysis.benchmark_rows import BenchmarkRow, read_rows
-from storage.filesystem import open_store
 from tasks.paper.benchmark_category import BenchmarkProgress, BenchmarkRequest, Measurement
+from tests.flows.paper.stubbed_benchmark import QUICK, Stub, call, make_category, rows, save
 from tests.rd_core.striped_images import textured, with_blot
-
-QUICK = ("--teacher", "efficientnet_lite0", "--image-size", "64", "--steps", "2")
-STUB_AUROC = {"carpet": (0.5, 0.7), "grid": (0.9, 0.9), "casting": (0.25, 0.25)}
-
-
-def save(folder: Path, images: np.ndarray, suffix: str = "") -> None:
-    folder.mkdir(parents=True)
-    for number, image in enumerate(images):
-        Image.fromarray(image).save(folder / f"{number}{suffix}.png")
-
-
-def make_category(folder: Path, masks: bool) -> None:
-    save(folder / "train" / "good", textured(6))
-    save(folder / "test" / "good", textured(3, seed=1))
-    save(folder / "test" / "blot", with_blot(textured(3, seed=2)))
-    if masks:
-        mask = np.zeros((3, 64, 64), dtype=np.uint8)
-        mask[:, 20:36, 20:36] = 255
-        save(folder / "ground_truth" / "blot", mask, "_mask")
-
-
-@pytest.fixture(scope="module")
-def mvtec(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("data") / "mvtec"
-    make_category(folder / "carpet", masks=True)
-    make_category(folder / "casting", masks=False)
-    return folder
-
-
-@pytest.fixture
-def out(tmp_path: Path) -> Path:
-    return tmp_path / "results" / "rows.parquet"
-
-
-@dataclass
-class Stub:
-    """Stands in for trainings: what was asked for, and figures by category and seed."""
-
-    requests: list[BenchmarkRequest] = field(default_factory=list)
-    rows_left: int = 10**6
-    """measurements until it is killed"""
-
-    def measure(self, request: BenchmarkRequest, on_progress) -> Iterator[Measurement]:
-        self.requests.append(request)
-        on_progress(BenchmarkProgress("steps", 1, 2, 0.5))
-        for model in request.models:
-            if not self.rows_left:
-                raise KeyboardInterrupt
-            self.rows_left -= 1
-            auroc = STUB_AUROC[request.images.category][request.models[0].seed]
-            yield Measurement(model, auroc, 0.875, 0.75, 0.625, 3, 2, 1.5, 10.0, 4_000_000)
-
-
-@pytest.fixture
-def stub(monkeypatch: pytest.MonkeyPatch) -> Stub:
-    made = Stub()
-    monkeypatch.setattr(paper_benchmark, "benchmark_category", made.measure)
-    monkeypatch.setattr(paper_benchmark, "check_teacher", lambda name, weights: None)
-    return made
-
-
-def call(*arguments: object, code: int = 0) -> str:
-    """Run the command in this process; what it printed, in one line."""
-    result = CliRunner().invoke(
-        app, ["benchmark", *map(str, arguments)], env={"COLUMNS": "200", "TERM": "dumb"}, catch_exceptions=False
-    )
-    assert result.exit_code == code, result.output
-    return " ".join(result.output.split())
-
-
-def rows(out: Path) -> list[BenchmarkRow]:
-    return read_rows(open_store(out.parent), out.name)
-
-
-# The paper's figures.
-
-
-PRINTED_OTHERWISE = {("padim", "image", 2), ("padim", "pro", 0), ("spade", "pixel", 2)}
-"""averages that do not follow from the paper's own categories"""
-
-
-@pytest.mark.parametrize(
-    ("method", "size"), [(one, size) for one, sizes in paper.PUBLISHED.items() for size in sizes]
-)
-def test_the_papers_averages_follow_from_its_categories(method: str, size: int) -> None:
-    """A figure mistyped would hardly keep three averages."""
-    published = paper.PUBLISHED[method][size]
-    pixel, pro = zip(*published.localisation.values(), strict=True)
-    pixel_means, pro_means = zip(*published.localisation_means, strict=True)
-    tables = {
-        "image": (tuple(published.image_auroc.values()), published.image_auroc_means),
-        "pixel": (pixel, pixel_means),
-        "pro": (pro, pro_means),
-    }
-    for metric, (figures, means) in tables.items():
-        groups = (figures[:5], figures[5:], figures)
-        for place, group in enumerate(groups):
-            if group and group[0] is not None and (method, metric, place) not in PRINTED_OTHERWISE:
-                assert np.mean(group) == pytest.approx(means[place], abs=0.0501), (metric, place)
-    assert set(published.localisation) == set(paper.CATEGORIES)
-
-
-def test_the_papers_full_model_has_the_same_figures_in_every_table() -> None:
-    of = {method: paper.PUBLISHED[method][256] for method in ("reverse_distillation", "padim", "spade")}
-    complete = [(one.image_auroc_means[2], *one.localisation_means[2]) for one in of.values()]
-    full = complete[0]
-    assert [method[3:] for method in reversed(paper.COMPLEXITY)] == complete
-    assert paper.BOTTLENECKS["mff_oce"] == paper.TEACHERS["wide_resnet50_2"] == paper.MAP_STAGES[1, 2, 3] == full
-
-
-@pytest.mark.parametrize(
-    ("name", "classes", "dataset"),
-    [
-        ("mnist", 10, "MNIST"), ("MNIST_png", 10, "MNIST"), ("mnist", 3, None), ("emnist", 10, None),
-        ("Fashion-MNIST", 10, "FashionMNIST"), ("fmnist", 10, "FashionMNIST"), ("cifar-10-images", 10, "CIFAR10"),
-        ("cifar100", 100, None), ("toys", 10, None),
-    ],
-)  # fmt: skip
-def test_data_sets_of_table_4_are_known_by_name_and_size(name: str, classes: int, dataset: str | None) -> None:
-    assert paper.novelty_dataset(name, classes) == dataset
-
 
 # The whole way, on real networks.
 
@@ -280,76 +152,6 @@ def test_one_network_that_fails_costs_no_other_and_no_mean(
     assert [(row.category, row.seed) for row in rows(out)] == [("carpet", 0), ("grid", 0), ("grid", 1)]
     # Seed 1 has grid alone: no mean over both can be made of it.
     assert "carpet 50.0 98.9 grid 90.0±0.0 100.0 mean, textures (2 of 5) 70.0 99.5" in said
-
-
-# Other methods.
-
-OTHERS = {name: method.settings for name, method in METHODS.items() if name != "reverse_distillation"}
-
-
-@pytest.mark.parametrize("method", OTHERS)
-def test_every_method_can_be_asked_for_as_its_paper_measures(mvtec: Path, out: Path, stub: Stub, method: str) -> None:
-    said = call(mvtec, "--out", out, "--method", method, "--category", "carpet")
-    ((model,),) = [request.models for request in stub.requests]
-    assert isinstance(model, OTHERS[method]) and model.map_stride == 1
-    (row,) = rows(out)
-    assert (row.method, row.bottleneck, row.map_stages) == (method, None, None)
-    assert f"Ours: {model.teacher}, {model.image_height} x {model.image_width} pixels" in said
-    assert ("The paper has no figures of" in said) == (method not in paper.PUBLISHED)
-
-
-@pytest.mark.parametrize(
-    ("method", "size", "first", "second", "mean"),
-    [
-        ("mkd", 128, "79.3", "95.6/-", "87.7"),
-        ("padim", 256, "99.8", "99.1/96.2", "98.8"),
-        ("spade", 256, "-", "97.5/94.7", "-"),
-    ],
-)
-def test_the_papers_figures_of_the_method_stand_beside(
-    mvtec: Path, out: Path, stub: Stub, method: str, size: int, first: str, second: str, mean: str
-) -> None:
-    said = call(mvtec, "--out", out, "--method", method)
-    assert f"category ours paper, {size} px" in said and f"paper: AUROC/PRO, {size} px" in said
-    assert f"carpet 50.0 {first} casting" in said
-    assert f"carpet 87.5 62.5 75.0 {second} casting" in said
-    assert f"ours, {method}, " in said and "RD (paper) 0.31" in said
-    assert paper.PUBLISHED[method][size].image_auroc_means[0] is None or float(mean) == pytest.approx(
-        paper.PUBLISHED[method][size].image_auroc_means[0]
-    )
-
-
-def test_a_methods_settings_can_be_changed_and_give_other_rows(mvtec: Path, out: Path, stub: Stub) -> None:
-    for change in ("nearest=3", "nearest=4"):
-        call(mvtec, "--out", out, "--method", "spade", "--set", change, "--category", "carpet")
-    assert [json.loads(row.settings)["model"]["nearest"] for row in rows(out)] == [3, 4]
-
-
-def test_the_settings_of_the_papers_are_theirs() -> None:
-    model = BenchmarkSettings(Path(), "a.parquet", method="mkd").model()
-    assert (model.teacher, model.image_height, model.to_dict()["epochs"]) == ("vgg16", 128, 601)
-
-
-def test_mkd_runs_from_folder_to_rows_and_again_computes_nothing(mvtec: Path, out: Path) -> None:
-    arguments = (mvtec, "--out", out, "--method", "mkd", *QUICK)
-    said = call(*arguments)
-    found = rows(out)
-    assert [(row.category, row.steps, row.variant) for row in found] == [
-        (name, 2, "efficientnet_lite0-mkd") for name in ("carpet", "casting")
-    ]
-    assert found[0].pixel_auroc is not None and found[1].pixel_auroc is None
-    assert json.loads(found[0].settings)["method"] == "mkd"
-    assert "Ours: efficientnet_lite0, 64 x 64 pixels, 2 steps, 1 seed. The paper's figures: vgg16, 128 x 128" in said
-    assert "(0 new, 2 of these settings)" in call(*arguments)
-
-
-def test_novelty_of_mkd_has_the_papers_mean_beside(tmp_path: Path, out: Path, stub: Stub) -> None:
-    for part in ("train", "test"):
-        for number in range(10):
-            save(tmp_path / "mnist" / part / str(number), textured(1))
-    STUB_AUROC.update({str(number): (0.5, 0.5) for number in range(10)})
-    said = call(tmp_path / "mnist", "--out", out, "--method", "mkd", "--protocol", "novelty")
-    assert "mean of 10 (MNIST) 50.0 98.7" in said
 
 
 # What can be wrong.
