@@ -74,7 +74,7 @@ def _standing(other: Difference | None, flattered: bool, level: float) -> Standi
     """other: the best method's figure - this one's; None: it is the best."""
     if other is not None and other.p_value <= level:
         return "worse"
-    if other is not None and other.interval.value > NEAR:
+    if other is not None and round(other.interval.value, 3) > NEAR:  # as it is printed
         return "lower"
     if flattered:
         return "flattered"

@@ -34,7 +34,7 @@ class SharedPass:
     """
 
     name: str
-    """of the folder: the comparison's id"""
+    """of the folder, the same for whatever may share it"""
     max_bytes: int = 8 * 1024**3
     """of all files together; half of the disk's free bytes are the limit, too"""
 

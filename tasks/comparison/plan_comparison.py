@@ -14,12 +14,13 @@ from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
 
 from rd_core.calibration.holdout import parts_of
+from rd_core.calibration.threshold import normals_needed
 from rd_core.comparison.halves import halves_of
 from rd_core.comparison.judged_images import JudgedImage
 from rd_core.detectors.settings import DetectorSettings
 from rd_core.errors import ConfigError, TooFewNormals
 from rd_core.pictures.alignment import require_alignment
-from reports.number_format import counted
+from reports.number_format import count, counted, percent
 from storage.comparisons import CHOOSING, REPORTING, ComparisonPlan, PlannedContender, PlannedImage, write_plan
 from storage.filesystem import Store, open_store
 from tasks.comparison.judged_choice import ComparedNormals, LabelledImages, divide_normals, labelled_images
@@ -90,7 +91,7 @@ def plan_comparison(store_uri: str, images_uri: str, order: ComparisonOrder) -> 
     judged, of_judged = _judged(store, images, image_format, labelled, normals, seen, request.part_pattern)
     if order.to_choose and all(image.half == REPORTING for image in judged):
         raise NothingToCompare(halves_of(known_images(judged)).sentence)
-    notes = (*_notes(labelled, everything, normals), *of_judged)
+    notes = (*_notes(labelled, everything, normals, request.alpha), *of_judged)
     split = {name: normals.keys(name) for name in _TRAINED}
     plan = _plan(replace(request, view=image_format.view), contenders, left_out, split, seen.digests, judged, notes)
     write_plan(store, plan)
@@ -291,8 +292,16 @@ def _drawn(images: Store, image_format: ImageFormat, good: Sequence[PlannedImage
     return made
 
 
-def _notes(labelled: LabelledImages, everything: NormalImages, normals: ComparedNormals) -> list[str]:
+def _notes(
+    labelled: LabelledImages, everything: NormalImages, normals: ComparedNormals, alpha: float
+) -> list[str]:
     notes = []
+    held_out, needed = len(normals.keys("calibration")), normals_needed(alpha)
+    if held_out < needed:
+        notes.append(
+            f"Every threshold rests on {counted(held_out, 'held-out normal image')}, and {percent(alpha)} takes "
+            f"{count(needed)} to prove: recall, false alarms and undecided are rough. AUROC and AP need no threshold."
+        )
     if everything.unreadable:
         broken = counted(len(everything.unreadable), "labelled image")
         notes.append(f"{broken} cannot be read, such as {everything.unreadable[0][0]}.")

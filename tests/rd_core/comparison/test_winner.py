@@ -95,6 +95,7 @@ def test_a_method_far_behind_is_not_named_because_few_images_cannot_tell() -> No
         "No method is ahead of every other beyond chance. On the half that chooses, best has the highest image "
         "AUROC, 0.950, and is named: no other that can be named is within 0.02 of it."
     )
+    assert chosen(told(b=(0.0204, 0.4)), b=FAST).method == "b"  # printed as 0.020
 
 
 @pytest.mark.parametrize(
