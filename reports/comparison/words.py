@@ -38,12 +38,13 @@ def tone(report: ComparisonReport) -> str:
 
 
 def headline(report: ComparisonReport) -> str:
-    """Three or four words."""
+    """A few words."""
     if report.named is None:
         return "no method is named"
-    return (
-        f"{report.named}, beyond chance" if report.beyond_chance else f"{report.named}, cheapest of those not worse"
-    )
+    if report.beyond_chance:
+        return f"{report.named}, beyond chance"
+    near = [one.method for one in report.methods if one.standing in ("best", "not worse")]
+    return f"{report.named}, {'cheapest of those not worse' if near[1:] else 'highest, but not beyond chance'}"
 
 
 def drawn_words(report: ComparisonReport) -> str | None:

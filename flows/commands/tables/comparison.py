@@ -29,7 +29,7 @@ def comparison_table(run: "ComparisonRun") -> PlainTable:
     table.notes = [shown(compared.sentence)]
     table.notes.append(
         f"recall, false alarms and undecided: at a promised false-alarm rate of {percent(compared.alpha)}; training: "
-        "processor time; memory: of the process at its peak"
+        "processor time; memory: of the process at its peak; order of the rows: by the half that chooses, if one does"
     )
     if compared.drawn:
         table.notes.append("No defect is labelled: they were drawn into good images. Label real ones to be sure.")

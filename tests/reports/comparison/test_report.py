@@ -190,8 +190,10 @@ def test_nothing_is_named_or_chosen_from_too_few_images() -> None:
     rows = tuple(method(name, choosing=None, standing=None) for name in ("padim", "spade"))
     page = render_comparison_report(report(named=None, beyond_chance=False, methods=rows))
     assert "no method is named" in page and "These images chose" not in page and "none was chosen by them" not in page
-    cheap = report(beyond_chance=False)
+    cheap = report(beyond_chance=False, methods=(method("padim"), method("spade", standing="not worse")))
     assert "padim, cheapest of those not worse" in render_comparison_report(cheap)
+    alone = render_comparison_report(report(beyond_chance=False))
+    assert "padim, highest, but not beyond chance" in alone and "cheapest of those not worse</span>" not in alone
 
 
 def test_undefined_figures_are_dashes() -> None:
