@@ -292,9 +292,7 @@ def _drawn(images: Store, image_format: ImageFormat, good: Sequence[PlannedImage
     return made
 
 
-def _notes(
-    labelled: LabelledImages, everything: NormalImages, normals: ComparedNormals, alpha: float
-) -> list[str]:
+def _notes(labelled: LabelledImages, everything: NormalImages, normals: ComparedNormals, alpha: float) -> list[str]:
     notes = []
     held_out, needed = len(normals.keys("calibration")), normals_needed(alpha)
     if held_out < needed:
