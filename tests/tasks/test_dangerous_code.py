@@ -42,11 +42,13 @@ WRITERS = {
     "flows/machinery/server_process.py": "likewise",
     "flows/printing/result_file.py": "the file that a query's rows are to go to",
     "rd_core/features/backbone_weights.py": "torch's own cache of downloads",
+    "rd_core/features/shared_pass.py": "features for a while, in the machine's temporary folder",
     "storage/filesystem.py": "makes the root of a local store",
     "storage/stores/local_store.py": "the store itself",
     "storage/analysis/questions.py": "where a query may spill to",
     "storage/stores/s3_conditions.py": "one object, to try the server with",
     "storage/stores/s3_store.py": "the store itself",
+    "tasks/comparison/measured_cost.py": "the kernel's count of a process's memory, to begin anew",
     "tasks/scoring/overlay_files.py": "the folder that the operator names for overlays",
 }
 """modules that change files or objects other than by a store, and which"""
