@@ -46,8 +46,13 @@ def gate_set(
     """Images labelled for evaluation, anomalous ones of any purpose, and the candidate's held-out normals that are
     new to the champion. Equal labels and cards give an equal set.
 
-    chose: keys of images that chose the candidate's method, which its figures there flatter.
+    chose: keys of images that chose the candidate's method, which its figures there and on other images of their
+    parts flatter.
     """
+    rows = labels.read_labels(store, category).to_pylist()
+    keys = sorted({*chose, *(row["image_key"] for row in rows)})
+    part_of = dict(zip(keys, parts_of_keys(keys, part_pattern), strict=True))
+    parts_that_chose = {part_of[key] for key in chose}
     seen = {*champion.images.seen, *candidate.images.seen}
     new = {*candidate.images.test} - {*champion.images.duplicates}
     disputed = {
@@ -55,22 +60,19 @@ def gate_set(
     }
     chosen: list[tuple[Mapping[str, Any], str]] = []
     left_out: list[tuple[str, str]] = []
-    for row in labels.read_labels(store, category).to_pylist():
+    for row in rows:
         source = _source(row, new)
         if source is None:
             continue
         if row["image_key"] in seen:
             left_out.append((row["image_key"], "A model was trained, stopped or calibrated on it."))
-        elif row["image_key"] in chose:
-            left_out.append((row["image_key"], "It helped to choose the candidate's method."))
+        elif part_of[row["image_key"]] in parts_that_chose:
+            left_out.append((row["image_key"], "Its part helped to choose the candidate's method."))
         elif row["image_key"] in disputed:
             left_out.append((row["image_key"], "People disagree on it. Let one of them look again."))
         else:
             chosen.append((row, source))
-    parts = parts_of_keys([row["image_key"] for row, _ in chosen], part_pattern)
-    return GateSet(
-        tuple(_image(row, source, part) for (row, source), part in zip(chosen, parts, strict=True)), tuple(left_out)
-    )
+    return GateSet(tuple(_image(row, source, part_of[row["image_key"]]) for row, source in chosen), tuple(left_out))
 
 
 def _source(row: Mapping[str, Any], new: set[str]) -> str | None:

@@ -141,7 +141,7 @@ def test_one_that_fails_is_named_and_the_others_are_judged(
     (candidate,) = set(models.list_versions(store, "cloth")) - {"v1"}
     decision = models.read_decision(store, "cloth", candidate)
     assert decision["champion"] == "v1" and f"{candidate}: {decision['words']}" in told.output.replace("\n", " ")
-    assert {why for _, why in decision["left_out"]} == {"It helped to choose the candidate's method."}
+    assert {why for _, why in decision["left_out"]} == {"Its part helped to choose the candidate's method."}
     assert decision["images"]["left_out"] == decision["images"]["normal"] + decision["images"]["anomalous"] == 36
     assert models.read_champion(store, "cloth").version == "v1"
 

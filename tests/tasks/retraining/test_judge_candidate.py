@@ -211,6 +211,15 @@ def test_parts_are_told_as_in_training(store: Store) -> None:
     assert [one.part for one in gate_set(store, "cloth", CARD, CARD, r"(?P<part>q\d)_").images] == keys
 
 
+def test_no_part_that_chose_the_method_judges_it(store: Store) -> None:
+    keys = [put(store, f"p{i // 2}_{i}.png", i, 1, 1) for i in range(6)]
+    put_labels(store, "cloth", "e", keys, purpose="evaluation")  # keys[3] after the comparison, say
+    found = gate_set(store, "cloth", CARD, CARD, r"(?P<part>p\d)_", {keys[2]})
+    assert [one.part for one in found.images] == ["p0", "p0", "p2", "p2"]
+    assert [key for key, _ in found.left_out] == keys[2:4]
+    assert len(gate_set(store, "cloth", CARD, CARD, None, {keys[2]}).images) == 5
+
+
 def test_unreadable_images_and_masks_that_do_not_fit_are_counted_and_told(store: Store) -> None:
     put_plant(store)
     store.write(image_key("cloth", DAY, "good0.png"), b"broken")
