@@ -1,11 +1,9 @@
 """A plant whose methods can be compared in a second."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
-from flows.preflight.comparison_choice import contenders_of
+from flows.comparison import comparison_order
 from flows.settings import load_settings
-from flows.training_request import training_request
 from storage.filesystem import Store
 from tasks.comparison.plan_comparison import ComparisonOrder
 from tests.factories import write_settings
@@ -25,7 +23,4 @@ def put_compared(store: Store, category: str = "cloth", *, normals: int = 30, go
 
 def quick_order(store: Store, category: str = "cloth", methods: Sequence[str] = QUICK) -> ComparisonOrder:
     """To compare these methods."""
-    settings = load_settings(store.uri)
-    contenders, left_out = contenders_of(settings, category, methods, 1)
-    request = training_request(settings, category, method=contenders[0].method)
-    return ComparisonOrder(replace(request, settings=contenders[0]), contenders, left_out)
+    return comparison_order(load_settings(store.uri), category, methods, seeds=1)

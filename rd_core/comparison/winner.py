@@ -59,8 +59,8 @@ def choose(
     standings = {name: _standing(others.get(name), name in flattered, level) for name in differences.figures}
     if best in flattered:
         return Choice(None, None, False, (), standings, _flattered(best))
-    candidates = [name for name, standing in standings.items() if standing in ("best", "not worse")]
-    not_worse = tuple(sorted(candidates, key=lambda name: expense(costs[name], name)))
+    nameable = [name for name, standing in standings.items() if standing in ("best", "not worse")]
+    not_worse = tuple(sorted(nameable, key=lambda name: expense(costs[name], name)))
     beyond = bool(others) and all(other.p_value <= level for other in others.values())
     sentence = _winner(differences) if beyond else _cheapest(not_worse, differences)
     left_out = sorted(name for name, standing in standings.items() if standing == "flattered")

@@ -6,10 +6,11 @@ from types import SimpleNamespace
 import pytest
 from prefect.logging import disable_run_logger
 
-from flows import comparison
+from flows import comparison, method_promotion
 from flows.commands.tables.plant import models_table
 from flows.commands.tables.training import training_table
-from flows.comparison import NoneCompared, choose_method, promote_method
+from flows.comparison import NoneCompared, choose_method
+from flows.method_promotion import promote_method
 from flows.preflight import comparison_choice
 from flows.settings import Settings, SettingsError, load_settings
 from flows.training import train_model
@@ -107,7 +108,7 @@ def test_a_model_that_another_champion_forestalled_is_not_said_to_be_in_force(
     settings = put_plant(store)
     made = SimpleNamespace(version="v2", champion=False)  # as of a training that found a champion at its end
     future = SimpleNamespace(result=lambda: made)
-    monkeypatch.setattr(comparison, "fit_model", SimpleNamespace(submit=lambda *_, **__: future))
+    monkeypatch.setattr(method_promotion, "fit_model", SimpleNamespace(submit=lambda *_, **__: future))
     found = promote_method.fn(settings, training_request(settings, "cloth"), None, "run")
     assert not found.promoted and found.version == "v2" and "another became champion meanwhile" in found.words
 

@@ -9,7 +9,7 @@ from rd_core.comparison.differences import differences_from, holm, resample
 from rd_core.errors import ConfigError
 from rd_core.metrics import image_metrics, ranking
 from rd_core.metrics.part_bootstrap import part_draws
-from tests.rd_core.comparison.drawn_comparisons import gaussian_scores
+from tests.rd_core.comparison.simulated_comparisons import gaussian_scores
 
 LABELS = np.arange(40) % 2 == 1
 PARTS = [f"part {n // 2}" for n in range(40)]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rd_core.comparison.halves import FEWEST_PARTS, halves_of
 from rd_core.comparison.judged_images import JudgedImage
 from rd_core.errors import ConfigError
-from tests.rd_core.comparison.drawn_comparisons import judged
+from tests.rd_core.comparison.simulated_comparisons import judged
 
 IMAGES = st.lists(
     st.tuples(st.integers(0, 30), st.sampled_from([None, "hole", "stain"])), min_size=1, max_size=80

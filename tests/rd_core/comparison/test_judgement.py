@@ -12,7 +12,7 @@ from rd_core.comparison.judgement import judge
 from rd_core.errors import ConfigError
 from rd_core.metrics.image_metrics import image_auroc
 from rd_core.metrics.pixel_tables import PixelTables
-from tests.rd_core.comparison.drawn_comparisons import COST, contenders, judged
+from tests.rd_core.comparison.simulated_comparisons import COST, contenders, judged
 
 IMAGES = judged(40)
 AUROCS = {"sharp": 0.97, "blunt": 0.7, "dull": 0.65}

@@ -11,7 +11,7 @@ from rd_core.comparison.halves import FEWEST_PARTS
 from rd_core.comparison.winner import Choice, choose
 from rd_core.metrics import ranking
 from rd_core.metrics.intervals import Interval
-from tests.rd_core.comparison.drawn_comparisons import COST, gaussian_scores
+from tests.rd_core.comparison.simulated_comparisons import COST, gaussian_scores
 
 TRIALS = 120
 

@@ -13,7 +13,7 @@ from reports.comparison.export import figure_rows, figure_tree
 from reports.comparison.markdown import render_comparison_markdown
 from reports.comparison.report import render_comparison_report
 from tasks.comparison.comparison_report import ReportedComparison, ShownImage, comparison_report
-from tests.rd_core.comparison.drawn_comparisons import contenders, judged
+from tests.rd_core.comparison.simulated_comparisons import contenders, judged
 
 ABOUT = ReportedComparison("cloth", "c-01", "s3://plant", datetime(2026, 3, 3, tzinfo=UTC), 0.01)
 AUROCS = {"sharp": 0.97, "blunt": 0.7}
