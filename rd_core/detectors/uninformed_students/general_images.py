@@ -1,7 +1,9 @@
 """The natural images that teachers learn from."""
 
 import hashlib
+import io
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +28,10 @@ class GeneralImages:
         drawn = np.random.default_rng(seed).permutation(len(files))[:MOST]
         digest, self._files = hashlib.sha256(), list[Path]()
         for path in (files[number] for number in sorted(drawn)):
+            data = _bytes_of(path)
             digest.update(path.relative_to(folder).as_posix().encode() + b"\0")
-            digest.update(hashlib.sha256(path.read_bytes()).digest())
-            if _is_readable(path):
+            digest.update(hashlib.sha256(data).digest())
+            if _is_readable(data):
                 self._files.append(path)
         self.figures: dict[str, Any] = {
             "folder": str(folder),
@@ -53,10 +56,18 @@ class GeneralImages:
         return np.asarray(square)
 
 
-def _is_readable(path: Path) -> bool:
+def _bytes_of(path: Path) -> bytes:
+    """Empty if they cannot be read, such as those of another user."""
+    with suppress(OSError):
+        return path.read_bytes()
+    return b""
+
+
+def _is_readable(data: bytes) -> bool:
+    """Decodes the whole image: a JPEG that ends too early begins like any other."""
     try:
-        with Image.open(path) as image:
-            image.verify()
+        with Image.open(io.BytesIO(data)) as image:
+            image.load()
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return False
     return True

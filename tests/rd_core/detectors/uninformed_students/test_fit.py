@@ -1,6 +1,7 @@
 """What teachers and students learn from: patches, general images, normals."""
 
 import hashlib
+import io
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -91,11 +92,14 @@ def test_general_images_are_told_apart_by_their_bytes_and_unreadable_ones_left_o
 ) -> None:
     folder = put(tmp_path / "nature", 5)
     (folder / "broken.png").write_bytes(b"\x89PNG nothing")
+    whole = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(whole, "JPEG")
+    (folder / "cut.jpg").write_bytes(whole.getvalue()[:-100])
     files = UninformedStudentsSettings(general_images=str(folder)).general_files()
     images = GeneralImages(folder, files, seed=0)
     assert len(images) == 5 and images[0].shape == (512, 512, 3)
     figures = images.figures
-    assert figures["files"] == 6 and figures["unreadable"] == 1 and figures["learnt_from"] == 5
+    assert figures["files"] == 7 and figures["unreadable"] == 2 and figures["learnt_from"] == 5
     digest = hashlib.sha256()
     for path in files:
         digest.update(
