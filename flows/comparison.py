@@ -22,7 +22,7 @@ from flows.watching.progress import progress_bars
 from flows.watching.run_names import named
 from flows.workplace import settle
 from rd_core.features.shared_pass import SharedPass
-from storage.comparisons import ComparisonOutcome, outcomes
+from storage.comparisons.outcome import ComparisonOutcome, outcomes
 from storage.filesystem import open_store
 from storage.models.card import MethodChoice
 from tasks.comparison.fit_contender import ContenderOrder, contender_name, fit_contender

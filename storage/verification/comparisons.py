@@ -4,7 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from storage import comparisons, layout
+from storage import layout
+from storage.comparisons.outcome import OUTCOME, outcomes, read_outcome
 from storage.errors import OF_ONE_OBJECT
 from storage.findings import Finding
 from storage.records import ObjectInfo
@@ -22,7 +23,7 @@ def find_old_comparisons(store: Store, *, now: datetime, older_than: timedelta) 
         folders = _folders(store, category)
         if any(True for _ in comparison_findings(store, category)):
             continue
-        finished = {outcome.id: outcome for outcome in comparisons.outcomes(store, category)}
+        finished = {outcome.id: outcome for outcome in outcomes(store, category)}
         named = {digest for outcome in finished.values() for digest in outcome.contenders}
         for prefix, infos in folders.items():
             name = prefix.rstrip("/").rpartition("/")[2]
@@ -39,9 +40,9 @@ def comparison_findings(store: Store, category: str) -> Iterator[Finding]:
     for name in store.children(prefix):
         try:
             if layout.is_plain(name):
-                comparisons.read_outcome(store, category, name)
+                read_outcome(store, category, name)
         except OF_ONE_OBJECT as e:
-            key = f"{prefix}{name}/{comparisons.OUTCOME}"
+            key = f"{prefix}{name}/{OUTCOME}"
             yield Finding(
                 f"outcome of a comparison is damaged: {e}", key, "its verdict cannot be used",
                 _CURE.format(category=category),

@@ -24,17 +24,8 @@ from rd_core.engines.tiled import seeing
 from rd_core.maps.enlargement import enlarged
 from rd_core.metrics.pixel_tables import PixelTables
 from rd_core.pictures.image_view import ImageView
-from storage.comparisons import (
-    REPORTING,
-    SCORES,
-    ComparisonPlan,
-    ContenderMaps,
-    ContenderRecord,
-    PlannedContender,
-    read_contender,
-    read_plan,
-    write_contender,
-)
+from storage.comparisons.contender import SCORES, ContenderMaps, ContenderRecord, read_contender, write_contender
+from storage.comparisons.plan import REPORTING, ComparisonPlan, PlannedContender, read_plan
 from storage.filesystem import Store, open_store
 from storage.models.card import SPLIT
 from tasks.comparison.judged_pictures import ImagesChanged, JudgedPicture, read_judged

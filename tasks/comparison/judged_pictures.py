@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from rd_core.pictures.image_view import ImageView
 from rd_core.pictures.synthetic_defects import with_synthetic_defect
-from storage.comparisons import PlannedImage
+from storage.comparisons.plan import PlannedImage
 from storage.filesystem import Store
 from tasks.reporting.kept_result import bytes_there
 from tasks.reporting.labelled_pixels import Uncountable, counted_defect

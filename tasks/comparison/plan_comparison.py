@@ -21,7 +21,7 @@ from rd_core.detectors.settings import DetectorSettings
 from rd_core.errors import ConfigError, TooFewNormals
 from rd_core.pictures.alignment import require_alignment
 from reports.number_format import count, counted, percent
-from storage.comparisons import CHOOSING, REPORTING, ComparisonPlan, PlannedContender, PlannedImage, write_plan
+from storage.comparisons.plan import CHOOSING, REPORTING, ComparisonPlan, PlannedContender, PlannedImage, write_plan
 from storage.filesystem import Store, open_store
 from tasks.comparison.judged_choice import ComparedNormals, LabelledImages, divide_normals, labelled_images
 from tasks.comparison.judged_pictures import drawn, labelled_defect

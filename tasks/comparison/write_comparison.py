@@ -22,18 +22,9 @@ from reports.comparison.markdown import render_comparison_markdown
 from reports.comparison.report import render_comparison_report
 from reports.comparison.results import ComparedMethod, ComparisonReport
 from storage import layout
-from storage.comparisons import (
-    FIGURES,
-    ComparisonOutcome,
-    ComparisonPlan,
-    ContenderRecord,
-    PlannedContender,
-    read_contender,
-    read_maps,
-    read_plan,
-    read_scores,
-    write_outcome,
-)
+from storage.comparisons.contender import ContenderRecord, read_contender, read_maps, read_scores
+from storage.comparisons.outcome import FIGURES, ComparisonOutcome, write_outcome
+from storage.comparisons.plan import ComparisonPlan, PlannedContender, read_plan
 from storage.filesystem import Store, open_store
 from storage.stores import parquet
 from tasks.comparison.comparison_report import ReportedComparison, ShownImage, comparison_report

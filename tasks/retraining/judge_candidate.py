@@ -24,7 +24,7 @@ from rd_core.gate.decision import (
     judge,
     judge_threshold,
 )
-from storage.comparisons import CHOOSING, PLAN, read_plan
+from storage.comparisons.plan import CHOOSING, PLAN, read_plan
 from storage.errors import Conflict
 from storage.filesystem import Store, open_store
 from storage.labels import labels

@@ -18,7 +18,8 @@ from typer.testing import CliRunner
 from flows.cli import app
 from flows.comparison import ComparisonRun, compare_methods
 from flows.dask_cluster import on_every_worker
-from storage.comparisons import outcomes, read_plan
+from storage.comparisons.outcome import outcomes
+from storage.comparisons.plan import read_plan
 from storage.filesystem import Store, open_store
 from storage.models import models
 from storage.models.card import MethodChoice

@@ -16,7 +16,7 @@ from flows.settings import Settings, SettingsError, load_settings
 from flows.training import train_model
 from flows.training_request import retraining_request, training_request
 from rd_core.detectors.registry import METHODS
-from storage.comparisons import ComparisonOutcome, outcomes, write_outcome
+from storage.comparisons.outcome import ComparisonOutcome, outcomes, write_outcome
 from storage.filesystem import Store
 from storage.models import models
 from storage.models.card import MethodChoice

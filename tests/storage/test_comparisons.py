@@ -1,6 +1,5 @@
 """Records of comparisons: written once, found again, and cleaned up if nothing came of them."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -9,24 +8,17 @@ import pyarrow as pa
 import pytest
 
 from storage import layout
-from storage.comparisons import (
+from storage.comparisons.contender import (
     SCORES,
-    ComparisonOutcome,
-    ComparisonPlan,
     ContenderMaps,
     ContenderRecord,
-    PlannedContender,
-    PlannedImage,
-    outcomes,
     read_contender,
     read_maps,
-    read_outcome,
-    read_plan,
     read_scores,
     write_contender,
-    write_outcome,
-    write_plan,
 )
+from storage.comparisons.outcome import ComparisonOutcome, outcomes, read_outcome, write_outcome
+from storage.comparisons.plan import ComparisonPlan, PlannedContender, PlannedImage, read_plan, write_plan
 from storage.errors import CorruptObject
 from storage.filesystem import LocalStore
 from storage.verification.comparisons import comparison_findings, find_old_comparisons
@@ -44,46 +36,18 @@ PLAN = ComparisonPlan(
     {"spade": "too large"}, ("one is broken",),
 )  # fmt: skip
 RECORD = ContenderRecord(
-    "padim",
-    0,
-    1.0,
-    0.9,
-    1.1,
-    0.5,
-    "a fit",
-    12.5,
-    13.0,
-    3.5,
-    2**30,
-    1000,
-    {"auroc": 0.9},
-    "",
-    "",
-    "run",
-    NOW,
-    {"a": "1"},
-)
+    "padim", 0, threshold=1.0, low=0.9, high=1.1, pixel_threshold=0.5, fit="a fit", training_seconds=12.5,
+    elapsed_seconds=13.0, images_per_second=3.5, peak_memory=2**30, model_bytes=1000, pixels={"auroc": 0.9},
+    scores="", maps="", run_id="run", made_at=NOW, software={"a": "1"},
+)  # fmt: skip
 
 
 def outcome(comparison: str = "c0", later: int = 0, *contenders: str) -> ComparisonOutcome:
-    made_at = NOW + timedelta(seconds=later)
-    figures: Mapping[str, float] = {"auroc": 0.9}
     return ComparisonOutcome(
-        "cloth",
-        comparison,
-        "padim",
-        0,
-        "padim is best",
-        True,
-        False,
-        True,
-        contenders,
-        (),
-        figures,
-        "r",
-        "run",
-        made_at,
-    )
+        "cloth", comparison, "padim", 0, "padim is best", beyond_chance=True, drawn=False, every_method=True,
+        contenders=contenders, failed=(), figures={"auroc": 0.9}, report="r", run_id="run",
+        made_at=NOW + timedelta(seconds=later),
+    )  # fmt: skip
 
 
 def put_contender(store: LocalStore, digest: str = "d1", score: float = 0.5) -> ContenderRecord:

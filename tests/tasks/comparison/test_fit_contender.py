@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from prefect.logging import disable_run_logger
 
-from storage.comparisons import read_contender, read_maps, read_plan, read_scores
+from storage.comparisons.contender import read_contender, read_maps, read_scores
+from storage.comparisons.plan import read_plan
 from storage.filesystem import Store, open_store
 from storage.models import models
 from tasks.comparison import fit_contender as contender_module

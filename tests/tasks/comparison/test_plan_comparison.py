@@ -8,7 +8,7 @@ import pytest
 
 from rd_core.errors import TooFewNormals
 from rd_core.pictures.image_view import ImageView
-from storage.comparisons import CHOOSING, REPORTING, ComparisonPlan, read_plan
+from storage.comparisons.plan import CHOOSING, REPORTING, ComparisonPlan, read_plan
 from storage.filesystem import Store
 from storage.labels import labels
 from storage.labels.labels import Label

@@ -3,7 +3,8 @@
 import pytest
 from prefect.logging import disable_run_logger
 
-from storage.comparisons import read_outcome, read_plan
+from storage.comparisons.outcome import read_outcome
+from storage.comparisons.plan import read_plan
 from storage.filesystem import Store, open_store
 from tasks.comparison import fit_contender as contender_module
 from tasks.comparison.fit_contender import ContenderOrder, fit_contender
