@@ -38,6 +38,12 @@ CALIBRATION = [0.5 + i / 20 for i in range(40)]
 PIXEL_THRESHOLD = 0.45
 
 
+TWELVE_STEPS = {
+    "steps": 12, "batch_size": 4, "mirrored_below": 0, "pseudo_anomalies": 1, "pseudo_anomalies_in_all": 1,
+}  # fmt: skip
+"""settings of Reverse Distillation"""
+
+
 def quick_request(**changes: Any) -> TrainingRequest:
     """To train two steps; `changes` are fields of the request, or settings of Reverse Distillation."""
     own = [field.name for field in fields(TrainingRequest)]

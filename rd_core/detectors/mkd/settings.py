@@ -55,9 +55,9 @@ class MKDSettings(DetectorSettings):
                 "Give exactly one of them."
             )
         for name in (
-            *("cloner_width", "value_weight", "noisy_copies", "noise", "steps", "epochs", "learning_rate"),
+            "cloner_width", "value_weight", "noisy_copies", "noise", "steps", "epochs", "learning_rate",
             "validate_every",
-        ):
+        ):  # fmt: skip
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ConfigError(

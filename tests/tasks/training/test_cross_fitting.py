@@ -25,20 +25,14 @@ from tasks.training import fit_model as fit_module
 from tasks.training.fit_model import choose_split, fit_model
 from tasks.training.fitted_model import FittedModel
 from tasks.worker.scorer import warm_scorer
-from tests.factories import NOW, SIZE, put_images, quick_request, quick_weights
+from tests.factories import NOW, SIZE, TWELVE_STEPS, put_images, quick_request, quick_weights
 from tests.rd_core.striped_images import textured, with_blot
 from tests.reports.html_page import words
 from tests.retraining_plants import put_labels, put_pictures
 
 PARTS = 12
 SMALL: dict[str, dict[str, Any]] = {
-    "reverse_distillation": {
-        "steps": 12,
-        "batch_size": 4,
-        "mirrored_below": 0,
-        "pseudo_anomalies": 1,
-        "pseudo_anomalies_in_all": 1,
-    },
+    "reverse_distillation": TWELVE_STEPS,
     "padim": {"dimensions": 20},
 }
 """settings of quick models: a method with folds, and one that leaves a part out exactly"""

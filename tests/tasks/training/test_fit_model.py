@@ -1,7 +1,6 @@
 """Training as a task: what ends up in the store and in the card."""
 
 import logging
-import re
 import shutil
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
@@ -13,15 +12,11 @@ from prefect.logging import disable_run_logger
 
 from rd_core.calibration.holdout import Split
 from rd_core.calibration.threshold import conformal_p_values
-from rd_core.detectors.detector import FitRun, Normals
-from rd_core.detectors.settings import DetectorSettings
 from rd_core.errors import EngineUnavailable
-from rd_core.features.shared_pass import SharedPass
 from rd_core.pictures import fitting_size
 from rd_core.pictures.crop import Crop
 from rd_core.pictures.image_statistics import image_statistics
 from rd_core.pictures.image_view import ImageView
-from rd_core.pictures.images import digest_of
 from storage.errors import StoreFull
 from storage.filesystem import Store, open_store
 from storage.labels import labels
@@ -193,49 +188,6 @@ def log(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> py
     for module in ("fit_model", "unfinished_training"):
         monkeypatch.setattr(f"tasks.training.{module}.get_run_logger", lambda: logging.getLogger("run"))
     return caplog
-
-
-@pytest.mark.parametrize(
-    ("precision", "quick", "warned"), [("bfloat16", False, 1), ("bfloat16", True, 0), ("float32", False, 0)]
-)
-def test_a_processor_that_lacks_the_precision_is_told_of(
-    store: Store, normals: list[str], log, monkeypatch: pytest.MonkeyPatch, precision: str, quick: bool, warned: int
-) -> None:
-    monkeypatch.setattr(fit_module, "is_quick", lambda _device: quick)
-    monkeypatch.setattr(fit_module, "train", _killed)  # before the first step of what may take long
-    with pytest.raises(KeyboardInterrupt):
-        fit(store, precision=precision)
-    told = [one for one in log.records if one.levelno == logging.WARNING and "precision=bfloat16" in one.getMessage()]
-    assert len(told) == warned
-
-
-def test_a_fit_is_told_what_it_shares(store: Store, normals: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    told: list[FitRun] = []
-
-    def train(_name: str, _settings: object, learnt: Normals, run: FitRun, **_: object) -> None:
-        told.append(run)
-        assert digest_of(learnt.train) and digest_of(learnt.train) != digest_of(learnt.early_stop)
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(fit_module, "train", train)
-    for shared in (None, SharedPass("comparison")):
-        with pytest.raises(KeyboardInterrupt):
-            fit(store, shared=shared)
-    assert [run.shared for run in told] == [None, SharedPass("comparison")]
-
-
-def test_the_cost_of_a_dear_fit_is_told_before_it(
-    store: Store, normals: list[str], log, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def words(_: object, train: int, early_stop: int) -> str:
-        return f"{train} and {early_stop} images take 7 GMAC"
-
-    log.set_level(logging.INFO)
-    monkeypatch.setattr(DetectorSettings, "cost_in_words", words)
-    monkeypatch.setattr(fit_module, "train", _killed)
-    with pytest.raises(KeyboardInterrupt):
-        fit(store)
-    assert re.search(r"training cost category=cloth: \d+ and \d+ images take 7 GMAC", log.text)
 
 
 def _killed(*_: object, **__: object) -> None:

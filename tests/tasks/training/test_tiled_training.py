@@ -23,7 +23,7 @@ from tasks.night.score_batch import score_batch
 from tasks.training.fit_model import fit_model
 from tasks.training.tiled_normals import TiledNormals, in_words
 from tasks.worker.scorer import warm_scorer
-from tests.factories import DAY, NOW, everything_below, quick_request
+from tests.factories import DAY, NOW, TWELVE_STEPS, everything_below, quick_request
 from tests.rd_core.striped_images import SIZE, textured, with_blot
 from tests.retraining_plants import put_labels, put_pictures
 
@@ -32,13 +32,7 @@ VIEW = ImageView(SIZE, WIDTH, tile=SIZE, overlap=16)
 MAP = SIZE // 4, WIDTH // 4
 TILES = 3
 SMALL: dict[str, dict[str, Any]] = {
-    "reverse_distillation": {
-        "steps": 12,
-        "batch_size": 4,
-        "mirrored_below": 0,
-        "pseudo_anomalies": 1,
-        "pseudo_anomalies_in_all": 1,
-    },
+    "reverse_distillation": TWELVE_STEPS,
     "patchcore": {"coreset_share": 0.05},
 }
 NORMALS = 23
