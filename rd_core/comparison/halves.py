@@ -5,7 +5,7 @@ one half of the parts chooses, and the other, which nobody has looked at before,
 """
 
 import hashlib
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -84,12 +84,19 @@ def _parts(images: Iterable[JudgedImage]) -> int:
 
 def _too_few(images: Sequence[JudgedImage], fewest: int) -> str:
     normal, anomalous = _parts_by_label(images, np.ones(len(images), bool))
-    missing = Counter({"normal": 2 * fewest - normal, "anomalous": 2 * fewest - anomalous})
+    real = _parts(image for image in images if image.anomalous and not image.drawn)
+    # Where one real defect is labelled none is drawn, so drawn ones do not count in what is missing.
+    missing = {"normal": 2 * fewest - normal, "anomalous": 2 * fewest - real}
     more = " and ".join(f"{count} more with {label}" for label, count in missing.items() if count > 0)
+    shown = "anomalous images" if real == anomalous else "drawn defects"
     return (
-        f"The judged images show {_counted(normal, 'part')} with normal and {anomalous} with anomalous images: too "
+        f"The judged images show {_counted(normal, 'part')} with normal and {anomalous} with {shown}: too "
         f"few to choose a method by one half and report on the other, which takes {2 * fewest} of each. "
-        + (f"Label {more} images." if more else "The kinds of defect do not divide evenly: label a few more parts.")
+        + (
+            f"Label {more} images for evaluation."
+            if more
+            else "The kinds of defect do not divide evenly: label a few more parts."
+        )
     )
 
 

@@ -58,8 +58,10 @@ def test_too_few_parts_choose_nothing_and_the_cure_is_told() -> None:
     assert not halves.choosing.any() and halves.reporting.all() and not halves.both
     assert halves.sentence == (
         "The judged images show 32 parts with normal and 31 with anomalous images: too few to choose a method by one "
-        "half and report on the other, which takes 32 of each. Label 1 more with anomalous images."
+        "half and report on the other, which takes 32 of each. Label 1 more with anomalous images for evaluation."
     )
+    drawn = halves_of([replace(one, drawn=one.anomalous) for one in enough[:-1]]).sentence
+    assert "and 31 with drawn defects" in drawn and "Label 32 more with anomalous images for" in drawn
 
 
 def test_many_images_of_one_part_are_one_part() -> None:
@@ -67,7 +69,7 @@ def test_many_images_of_one_part_are_one_part() -> None:
     halves = halves_of(one)
     assert not halves.both
     assert "1 part with normal and 40 with anomalous images" in halves.sentence
-    assert "Label 31 more with normal images." in halves.sentence
+    assert "Label 31 more with normal images for evaluation." in halves.sentence
 
 
 def test_a_part_that_shows_a_normal_and_a_drawn_defect_stays_whole() -> None:
