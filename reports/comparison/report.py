@@ -58,6 +58,7 @@ def render_comparison_report(report: ComparisonReport) -> str:
 
 
 def _render(report: ComparisonReport, drawn: Sequence[Strip]) -> str:
+    kinds = _groups(report, lambda method: method.by_kind)
     by_choice = [_choosing(method) for method in report.methods if method.choosing]
     return page(
         "comparison_report.html",
@@ -72,7 +73,7 @@ def _render(report: ComparisonReport, drawn: Sequence[Strip]) -> str:
         chosen=by_choice,
         auroc=_forest(report, lambda method: method.auroc, "Image AUROC"),
         precision=_forest(report, lambda method: method.average_precision, "Image AP"),
-        kinds=_groups(report, lambda method: method.by_kind),
+        kinds=kinds if len(kinds) > 1 else [],  # one kind alone is the recall of all
         sizes=_groups(report, lambda method: method.by_size),
         strips=[_strip(image, one, report) for image, one in zip(report.disagreed, drawn, strict=True)],
         ticks=_ticks(drawn),

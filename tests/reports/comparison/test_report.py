@@ -101,6 +101,8 @@ def test_every_figure_of_a_method_is_in_its_row() -> None:
     assert "+0.050 (+0.010 to +0.090), p = 0.012 12.5 1 min 15 s" in text
     assert "hole 2 50\u202f% 50\u202f% stain 2 100\u202f% 100\u202f%" in text
     assert "1 % to 10 % 4 75\u202f%" in text and "0 % to 1 %" not in text
+    one_kind = tuple(method(name, by_kind=(share("no kind given", 3, 4),)) for name in ("padim", "spade"))
+    assert "no kind given" not in render_comparison_report(report(methods=one_kind))
 
 
 def test_drawn_defects_are_marked_in_every_section() -> None:
@@ -218,7 +220,7 @@ def test_the_forest_draws_leads_and_their_intervals() -> None:
 def test_texts_from_outside_cannot_act() -> None:
     evil = report(
         category=EVIL, sentence=EVIL, halves=EVIL, comparison_id=EVIL, store_uri="s3://user:pw@plant", named=EVIL,
-        reference=EVIL, methods=(method(EVIL, by_kind=(share(EVIL, 1, 2),)),),
+        reference=EVIL, methods=(method(EVIL, by_kind=(share(EVIL, 1, 2), share("hole", 1, 2))),),
         failed=((EVIL, 0, EVIL),), notes=(EVIL,),
         disagreed=(disagreed(image_key=EVIL, kind=EVIL),), software={EVIL: EVIL},
     )  # fmt: skip
