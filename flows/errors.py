@@ -28,6 +28,12 @@ class PartlyDone(RunFailed):
 
 def in_words(problem: Exception) -> str:
     """The message of our own errors; with the type for others, whose messages are seldom sentences."""
+    if type(problem).__name__ == "KilledWorker":  # Dask's, by name: commands import this module without Dask
+        return (
+            "every process that tried it was killed, which is what happens where memory runs out. Set `workers` in "
+            "[plant] lower, so that each gets more of the memory, or take smaller images. The log says which were "
+            "killed."
+        )
     ours = type(problem).__module__.split(".")[0] in ("flows", "tasks", "rd_core", "storage")
     return str(problem) if ours else f"{type(problem).__name__}: {problem}"
 

@@ -4,9 +4,10 @@ import sys
 from pydoc import locate
 
 import pytest
+from distributed.scheduler import KilledWorker
 
 from flows.commands.failures import OF_TASKS, exit_code_of
-from flows.errors import RUN_FAILED, WRONG_USE
+from flows.errors import RUN_FAILED, WRONG_USE, in_words
 from storage.errors import QueryError, TransientFault
 
 
@@ -29,3 +30,8 @@ def test_looking_up_an_error_imports_none_of_the_tasks(monkeypatch: pytest.Monke
     for name in OF_TASKS:
         monkeypatch.setitem(sys.modules, name.rpartition(".")[0], None)
     assert exit_code_of(KeyError("a")) is None
+
+
+def test_a_killed_process_is_told_without_dasks_words() -> None:
+    told = in_words(KilledWorker("fit_contender-d6d0", None, 3))
+    assert "memory runs out" in told and "fit_contender" not in told
