@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -59,7 +59,7 @@ class ComparisonFailed(PartlyDone):
 
 
 class NoneCompared(RunFailed):
-    """All contenders failed, or all but those of one method."""
+    """Nothing could be planned, or fewer than two methods could be judged."""
 
 
 @flow(name="compare", flow_run_name=named("compare", lambda parameters: parameters["category"]))
@@ -131,16 +131,18 @@ def compare_category(
 
 @contextmanager
 def _removed_at_the_end(shared: SharedPass, scheduler: str) -> Iterator[None]:
-    """Its files on all machines; an interrupted run leaves them."""
-    with ExitStack() as end:
-
-        def remove(kind: type[BaseException] | None, *_: object) -> None:
-            if kind is None or issubclass(kind, Exception):
-                with suppress(OSError):  # no worker answers, and the next comparison's first fit removes them
-                    on_every_worker(scheduler, shared.remove)
-
-        end.push(remove)
+    """Remove its files on all machines. An interrupted run, which no Exception ends, leaves them to the next."""
+    try:
         yield
+    except Exception:
+        _remove(shared, scheduler)
+        raise
+    _remove(shared, scheduler)
+
+
+def _remove(shared: SharedPass, scheduler: str) -> None:
+    with suppress(OSError):  # no worker answers, and the next comparison's first fit removes them
+        on_every_worker(scheduler, shared.remove)
 
 
 def choose_method(settings: Settings, category: str, run_id: str) -> tuple[str, MethodChoice]:

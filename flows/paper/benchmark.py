@@ -108,7 +108,7 @@ class BenchmarkSettings:
         requested epochs or steps."""
         kind = settings_class(self.method)
         values = kind.of_paper(changes.get("teacher", self.teacher))
-        if self.protocol == "novelty" and "score" in kind.table_names():
+        if self.protocol == "novelty" and self.method == ITS_OWN:
             values["score"] = "sum"
         if self.image_size is not None:
             values |= {"image_height": self.image_size, "image_width": self.image_size}
@@ -177,7 +177,7 @@ class BenchmarkRun:
     computed: int
     """new rows"""
     problems: tuple[str, ...]
-    """(what could not be measured, why)"""
+    """what could not be measured, and why"""
 
 
 def run_benchmark(settings: BenchmarkSettings) -> BenchmarkRun:

@@ -218,7 +218,7 @@ def _read(maker: FeatureMaker, count: int, file: PassFile) -> Passing:
             stage = torch.frombuffer(values, dtype=torch.float32).reshape(-1, height, width, channels)
             features.append(stage.permute(0, 3, 1, 2).to(maker.device))
         yield indices, tuple(features)
-    seconds_saved.set(seconds_saved.get() + file.cost)
+    seconds_saved.set(seconds_saved.get() + file.read_cost())
 
 
 def _passed(maker: FeatureMaker, images: Images) -> Passing:

@@ -114,7 +114,7 @@ class PassFile:
     def __init__(self, target: Path, opened: IO[bytes], lock: IO[bytes] | None) -> None:
         """lock: held while it is written; None if it is whole."""
         self._target, self._opened, self._lock = target, opened, lock
-        self._kept = True
+        self._failed = False
 
     @property
     def is_whole(self) -> bool:
@@ -142,14 +142,14 @@ class PassFile:
 
     def write(self, data: memoryview) -> None:
         """The next bytes; without effect from a failure on, such as a full disk."""
-        with suppress(OSError):
-            if self._kept:
-                self._kept = False
-                self._opened.write(data)
-                self._kept = True
+        if self._failed:
+            return
+        try:
+            self._opened.write(data)
+        except OSError:
+            self._failed = True
 
-    @property
-    def cost(self) -> float:
+    def read_cost(self) -> float:
         """Processor seconds that it took, of a file that is read to its end."""
         (seconds,) = _COST.unpack(self.read(_COST.size))
         return float(seconds)
@@ -157,11 +157,12 @@ class PassFile:
     def keep(self, cost: float) -> None:
         """All is written: others may read it. cost: processor seconds that it took."""
         self.write(memoryview(_COST.pack(cost)))
+        if self._failed:
+            return
         with suppress(OSError):  # the folder may be gone
-            if self._kept:
-                self._opened.flush()
-                os.fsync(self._opened.fileno())  # or a machine that crashes may keep the name and lose the bytes
-                Path(self._opened.name).rename(self._target)
+            self._opened.flush()
+            os.fsync(self._opened.fileno())  # or a machine that crashes may keep the name and lose the bytes
+            Path(self._opened.name).rename(self._target)
 
 
 def _root() -> Path:

@@ -61,6 +61,10 @@ class MKD(Detector[MKDSettings]):
     name: ClassVar[str] = MKDSettings.method
     Settings = MKDSettings
     exportable: ClassVar[bool] = False  # an exported graph has no gradients
+    map_values = (
+        "magnitude of the gradient, with respect to each pixel, of the loss between source and cloner, smoothed and "
+        "opened"
+    )
 
     def __init__(self, settings: MKDSettings, pretrained: Pretrained) -> None:
         super().__init__(settings)
@@ -75,13 +79,6 @@ class MKD(Detector[MKDSettings]):
     def build(cls, settings: MKDSettings, *, teacher_weights: Path | None = None, pretrained: bool = True) -> Self:
         """See `Detector.build`. Raises UnknownTeacher or TeacherUnavailable."""
         return cls(settings, build_teacher(settings.teacher, weights=teacher_weights, pretrained=pretrained))
-
-    @property
-    def map_values(self) -> str:
-        return (
-            "magnitude of the gradient, with respect to each pixel, of the loss between source and cloner, smoothed "
-            "and opened"
-        )
 
     @property
     def score_is_map_maximum(self) -> bool:

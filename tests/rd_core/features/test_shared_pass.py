@@ -176,7 +176,7 @@ def test_a_killed_writer_leaves_nothing_that_is_taken_for_whole(writer: subproce
     whole = SHARED.file("digest", 6)
     assert whole is not None and whole.is_whole
     with whole:
-        assert (whole.read(6), whole.cost) == (b"ABCDEF", 1.5)
+        assert (whole.read(6), whole.read_cost()) == (b"ABCDEF", 1.5)
     assert not list(folder.glob("*.part"))
 
 
@@ -239,7 +239,7 @@ def test_a_disk_that_is_full_costs_the_file_and_not_the_fit(folder: Path, monkey
 
 
 def _no_room(self: shared_pass.PassFile, _: memoryview) -> None:
-    self._kept = False
+    self._failed = True
 
 
 def test_a_failed_write_leaves_no_file(folder: Path) -> None:
