@@ -19,7 +19,7 @@ SHARES = (1 / 16, 1 / 4, 1)
 TILE, OVERLAP = 256, 64
 """pixels"""
 MOST_TIMES = 32
-"""most time of scoring of a suggested view, as a multiple of that of the view that nobody sets"""
+"""most time of scoring of a suggested view, as a multiple of that of the default view"""
 MOST_WHOLE = 2**20
 """pixels of a view that is not in tiles, where it could be: those of a micro-batch, which bounds memory"""
 LEAST_SIDE = 8

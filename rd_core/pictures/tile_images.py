@@ -16,8 +16,8 @@ PIXELS = 2**26
 """most pixels of a training's random crops, unless one of every picture has more: 1,024 crops of 256 x 256. It bounds
 the time of the teacher's pass, and the disk for its features"""
 PIXELS_REMEMBERED = 2**24
-"""most pixels of the crops of a method that remembers what it has seen, unless the whole images have more at the size
-that nobody sets: it would take several times as long on 2**26"""
+"""most pixels of the crops of a method that remembers what it has seen, unless the whole images have more at the
+default size: it would take several times as long on 2**26"""
 TIMES_COVERED = 2
 """most random crops of a picture, in multiples of the tiles that cover it"""
 DRAWS = 1_000
