@@ -68,7 +68,9 @@ def _contents(images: Sequence[JudgedImage]) -> dict[str, tuple[str, ...]]:
 
 def _taking_turns(contents: dict[str, tuple[str, ...]]) -> set[str]:
     """Every second part, in the order of contents and hashes, so that parts of the same content are halved."""
-    ranked = sorted(contents, key=lambda part: (contents[part], hashlib.sha256(part.encode()).digest()))
+    ranked = sorted(
+        contents, key=lambda part: (contents[part], hashlib.sha256(part.encode("utf-8", "surrogateescape")).digest())
+    )
     return set(ranked[::2])
 
 

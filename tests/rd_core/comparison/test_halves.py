@@ -51,6 +51,11 @@ def test_the_sentence_says_what_either_half_has() -> None:
     )
 
 
+def test_names_that_are_no_text_divide_too() -> None:
+    images = [replace(image, part=f"{image.part}\udcff") for image in judged(40)]
+    assert halves_of(images).both
+
+
 def test_too_few_parts_choose_nothing_and_the_cure_is_told() -> None:
     enough = judged(2 * FEWEST_PARTS)
     assert halves_of(enough).both
