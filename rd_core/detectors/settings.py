@@ -73,6 +73,10 @@ class DetectorSettings(Record):
     def refuse_unavailable(self) -> None:
         """Raise ConfigError if files that a fit needs, beside the backbone's weights, are not on this machine."""
 
+    def files(self) -> list[tuple[str, int]]:
+        """Names and bytes of these files, which tell them from others under the same settings."""
+        return []
+
     @property
     def micro_batch(self) -> int:
         """Images scored together: the largest power of two up to MICRO_BATCH within MICRO_BATCH_PIXELS, or one.

@@ -124,7 +124,7 @@ def _plan(
         "digests": normals,
     }
     planned = tuple(
-        PlannedContender(own.method, own.seed, own.to_dict(), _digest(data, own.method, own.to_dict()))
+        PlannedContender(own.method, own.seed, own.to_dict(), _digest(data, own.method, own.to_dict(), own.files()))
         for own in contenders
     )
     return ComparisonPlan(

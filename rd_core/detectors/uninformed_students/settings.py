@@ -117,6 +117,10 @@ class UninformedStudentsSettings(DetectorSettings):
                 "folder, or leave the setting out: teachers then learn from the normals."
             )
 
+    def files(self) -> list[tuple[str, int]]:
+        """See `DetectorSettings.files`."""
+        return [(path.as_posix(), path.stat().st_size) for path in self.general_files()]
+
     def general_files(self) -> list[Path]:
         """The image files below `general_images`, by name; none if it is no folder."""
         below = Path(self.general_images or "").rglob("*") if self.general_images else ()

@@ -66,6 +66,18 @@ def test_other_weights_in_the_same_file_make_other_contenders(store: Store, tmp_
     assert plans[0] == plans[2] != plans[1]
 
 
+def test_other_general_images_in_the_same_folder_make_another_contender(store: Store, tmp_path: Path) -> None:
+    put_compared(store, good=4, bad=4)
+    order = quick_order(store, methods=("padim", "uninformed_students"))
+    padim, students = order.contenders
+    order = replace(order, contenders=(padim, replace(students, general_images=str(tmp_path))))
+    plans = []
+    for side in (8, 16):
+        (tmp_path / "nature.png").write_bytes(encoded(textured(1)[0, :side, :side]))
+        plans.append(read_plan(store, plan_comparison.fn(store.uri, store.uri, order).key).contenders)
+    assert [one == other for one, other in zip(*plans, strict=True)] == [True, False]
+
+
 def test_copies_broken_and_disputed_images_are_left_out_and_counted(store: Store) -> None:
     put_compared(store)
     plan = planned(store)
