@@ -104,7 +104,12 @@ class SharedPass:
             part = tempfile.NamedTemporaryFile(  # noqa: SIM115  # PassFile closes it
                 "wb", dir=self.folder, prefix=f"{digest}.", suffix=".part", delete=False
             )
-            part.truncate(size)
+            try:
+                _allocate(part, size)
+            except OSError:
+                part.close()
+                Path(part.name).unlink()
+                raise
         return part
 
 
@@ -178,6 +183,14 @@ def _whole(file: Path, size: int) -> IO[bytes] | None:
         return opened
     opened.close()
     return None
+
+
+def _allocate(file: IO[bytes], size: int) -> None:
+    """Take the bytes from the disk now, so that the next fit does not count them as free."""
+    if hasattr(os, "posix_fallocate"):  # macOS has none
+        os.posix_fallocate(file.fileno(), 0, size)
+    else:
+        file.truncate(size)
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Features that fits share: the same to the bit, whole or not there, bounded, and gone at the end."""
 
+import errno
 import os
 import pickle
 import signal
@@ -230,6 +231,23 @@ def test_bytes_are_bounded_by_the_setting_and_the_disk(folder: Path, monkeypatch
     free = type("Usage", (), {"free": 999})
     monkeypatch.setattr(shared_pass.shutil, "disk_usage", lambda _: free)
     assert [put("a", 492), put("b", 491)] == [False, True]
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="macOS allocates no bytes ahead")
+def test_reserved_bytes_are_taken_from_the_disk_or_nothing_is_left(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = SHARED.file("digest", 2**20)
+    assert file is not None
+    with file:
+        assert sum(one.stat().st_blocks * 512 for one in folder.iterdir()) >= 2**20
+
+    def full(*_: int) -> None:
+        raise OSError(errno.ENOSPC, "no space")
+
+    monkeypatch.setattr(shared_pass.os, "posix_fallocate", full)
+    assert SHARED.file("digest", 2**20) is None
+    assert not list(folder.glob("*.part"))
 
 
 def test_a_disk_that_is_full_costs_the_file_and_not_the_fit(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
