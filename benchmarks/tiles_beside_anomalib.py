@@ -23,8 +23,9 @@ from rd_core.metrics.image_metrics import image_auroc
 from rd_core.metrics.pixel_tables import PixelTables
 from rd_core.pictures.image_view import ImageView
 
-SIZE, TILE, OVERLAP = (1280, 512), 256, 64
-"""pixels; kolektorsdd's own size"""
+SIZE, TILE, OVERLAP = (1280, 512), 256, 128
+"""pixels; kolektorsdd's own size. Tiles cover it without a rest: else anomalib pads the image, and stretches the map
+of the padded one over it"""
 QUANTITIES = (
     "image auroc", "aupro", "training processor s", "training peak mib", "scoring peak mib", "images/processor s",
 )  # fmt: skip
