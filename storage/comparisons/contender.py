@@ -2,7 +2,8 @@
 
 import io
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -122,16 +123,26 @@ def write_contender(
 
 
 def read_scores(store: Store, record: ContenderRecord) -> pa.Table:
-    """Raises KeyNotFound, CorruptObject."""
-    return parquet.from_bytes(store.read(record.scores), store.address(record.scores))
+    """Raises CorruptObject, also where they are gone."""
+    with _telling_the_cure(store, record.scores):
+        return parquet.from_bytes(store.read(record.scores), store.address(record.scores))
 
 
 def read_maps(store: Store, record: ContenderRecord) -> ContenderMaps:
-    """Raises KeyNotFound, CorruptObject."""
+    """Raises CorruptObject, also where they are gone."""
+    with (
+        _telling_the_cure(store, record.maps),
+        np.load(io.BytesIO(store.read(record.maps)), allow_pickle=False) as file,
+    ):
+        return ContenderMaps(file["maps"], file["index"])
+
+
+@contextmanager
+def _telling_the_cure(store: Store, key: str) -> Iterator[None]:
     try:
-        with np.load(io.BytesIO(store.read(record.maps)), allow_pickle=False) as file:
-            return ContenderMaps(file["maps"], file["index"])
-    except (ValueError, KeyError, OSError, zipfile.BadZipFile) as e:
+        yield
+    except (KeyNotFound, CorruptObject, ValueError, KeyError, OSError, zipfile.BadZipFile) as e:
         raise CorruptObject(
-            f"{store.address(record.maps)} holds no maps of a contender ({e}). Remove its folder and compare again."
+            f"{store.address(key)} is gone or damaged, so no comparison can use this contender ({e}). Remove its "
+            f"folder, {store.address(key.rpartition('/')[0])}, and compare again: it is trained anew."
         ) from e

@@ -1,10 +1,11 @@
-"""Comparisons of methods: damaged ones, and those that never finished."""
+"""Comparisons of methods and their contenders: damaged ones, and those that never finished."""
 
 from collections import defaultdict
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from storage import layout
+from storage.comparisons.contender import read_contender, read_maps, read_scores
 from storage.comparisons.outcome import OUTCOME, outcomes, read_outcome
 from storage.errors import OF_ONE_OBJECT
 from storage.findings import Finding
@@ -45,6 +46,24 @@ def comparison_findings(store: Store, category: str) -> Iterator[Finding]:
             key = f"{prefix}{name}/{OUTCOME}"
             yield Finding(
                 f"outcome of a comparison is damaged: {e}", key, "its verdict cannot be used",
+                _CURE.format(category=category),
+            )  # fmt: skip
+
+
+def contender_findings(store: Store, category: str, *, deep: bool) -> Iterator[Finding]:
+    """Contenders that lost their scores or maps. `deep`: also reads them."""
+    prefix = f"{layout.comparisons_prefix(category)}{layout.CONTENDERS}/"
+    there = {info.key for info in store.list(prefix)}
+    for digest in store.children(prefix):
+        try:
+            if (record := read_contender(store, category, digest)) is None:
+                continue
+            for key, read in ((record.scores, read_scores), (record.maps, read_maps)):
+                if deep or key not in there:
+                    read(store, record)
+        except OF_ONE_OBJECT as e:
+            yield Finding(
+                f"contender is damaged: {e}", f"{prefix}{digest}/", "comparisons that it takes part in fail",
                 _CURE.format(category=category),
             )  # fmt: skip
 

@@ -31,7 +31,12 @@ from storage.records import Partition
 from storage.stores import parquet
 from storage.stores.left_out import LeftOut
 from storage.stores.store import Store
-from storage.verification.comparisons import compared_categories, comparison_findings, find_old_comparisons
+from storage.verification.comparisons import (
+    compared_categories,
+    comparison_findings,
+    contender_findings,
+    find_old_comparisons,
+)
 from storage.verification.damage import (
     Damage,
     DamagedBatch,
@@ -111,8 +116,10 @@ def verify(
         of_models = partial(model_findings, store, category, in_use.get(category, {}), deep=scope.deep)
         findings += _findings_of((store,), layout.models_prefix(category), of_models)
     for category in filter(scope.covers_category, compared_categories(store)):
-        of_comparisons = partial(comparison_findings, store, category)
-        findings += _findings_of((store,), layout.comparisons_prefix(category), of_comparisons)
+        prefix = layout.comparisons_prefix(category)
+        of_contenders = partial(contender_findings, store, category, deep=scope.deep)
+        findings += _findings_of((store,), prefix, partial(comparison_findings, store, category))
+        findings += _findings_of((store,), prefix, of_contenders)
     findings += _findings_of(
         (store,), layout.labels_root(), lambda: label_findings(store, images, scope.covers_category, scope.covers)
     )

@@ -99,6 +99,20 @@ def test_damaged_ones_are_told(local: LocalStore) -> None:
     assert find_old_comparisons(local, now=LATER, older_than=DAY) == []  # it may name any contender
 
 
+def test_a_contender_without_its_files_is_told_with_the_cure(local: LocalStore) -> None:
+    record = put_contender(local)
+    whole = local.read(record.maps)
+    for key, deep in ((record.maps, True), (record.scores, False)):
+        local.write(record.maps, b"PK no zip" if deep else whole)
+        if not deep:
+            local.remove(key)
+        (finding,) = [one for one in verify(local, local, Scope(deep=deep)).findings if one.wrong]
+        assert finding.where == "comparisons/cloth/contenders/d1/" and "Remove its folder" in finding.what
+        assert "rd-inspect compare --category cloth" in finding.cure
+    with pytest.raises(CorruptObject, match="trained anew"):
+        read_scores(local, record)
+
+
 def test_what_no_outcome_names_goes_when_it_is_old(local: LocalStore) -> None:
     for digest in ("d1", "d2"):
         put_contender(local, digest)
