@@ -9,8 +9,8 @@ from prefect.events.filters import EventFilter, EventNameFilter, EventOccurredFi
 from prefect.events.schemas.events import Event
 
 
-def events_since(start: datetime, name: str, wanted: Callable[[Event], bool], most: float = 20) -> list[Event]:
-    """Events of this name that the server has seen, as soon as there is one that is wanted."""
+def events_since(start: datetime, name: str, *wanted: Callable[[Event], bool], most: float = 20) -> list[Event]:
+    """Events of this name that the server has seen, as soon as there is one of each that is wanted."""
     names, occurred = EventNameFilter(name=[name]), EventOccurredFilter(since=start)
     deadline = time.monotonic() + most
     with get_client(sync_client=True) as client:
@@ -20,6 +20,6 @@ def events_since(start: datetime, name: str, wanted: Callable[[Event], bool], mo
                 Event.model_validate(one)
                 for one in client.request("POST", "/events/filter", json=body).json()["events"]
             ]
-            if any(map(wanted, found)) or time.monotonic() > deadline:
+            if all(any(map(one, found)) for one in wanted) or time.monotonic() > deadline:
                 return found
             time.sleep(0.2)

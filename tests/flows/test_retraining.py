@@ -147,7 +147,8 @@ def test_too_few_normals_are_told_and_nothing_is_trained(retrained: Retrained) -
 
 def test_the_server_sees_an_event_of_the_promotion_and_of_no_other(retrained: Retrained) -> None:
     one = retrained.of("better")
-    found = events_since(retrained.started_at, EVENT, lambda event: event.payload["category"] == "better")
+    promoted = [lambda event, name=name: event.payload["category"] == name for name in ("better", "other")]
+    found = events_since(retrained.started_at, EVENT, *promoted)
     ours = [event for event in found if event.payload["category"] in CATEGORIES]
     assert sorted(event.payload["category"] for event in ours) == ["better", "other"]
     ours.sort(key=lambda event: event.payload["category"])
