@@ -100,7 +100,7 @@ def _efficientnet(spec: TeacherSpec, adopt: Adopt | None) -> Stages:
     )
 
 
-def _vgg16(spec: TeacherSpec, adopt: Adopt | None) -> Stages:  # noqa: ARG001  # as the other builders; there is one VGG
+def _vgg16(spec: TeacherSpec, adopt: Adopt | None) -> Stages:  # noqa: ARG001  # builders share a signature; there is one VGG
     layers = nn.Sequential()
     inputs = 3
     for convolutions, width in ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512)):

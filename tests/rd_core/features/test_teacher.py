@@ -88,7 +88,7 @@ def test_weights_come_from_a_local_file(tmp_path, suffix):
 
 
 def test_vgg16_computes_torchvisions_poolings_and_needs_no_classifier_of_the_file(no_network):
-    import torchvision  # noqa: PLC0415  # as above
+    import torchvision  # noqa: PLC0415  # a second, that every process of the tests would spend
 
     layers = torchvision.models.vgg.make_layers(torchvision.models.vgg.cfgs["D"])
     tensors = {f"features.{name}": tensor for name, tensor in layers.state_dict().items()}

@@ -35,7 +35,7 @@ NORMALS = Normals(textured(6), textured(2, seed=1))
 
 
 def kept(images: object, size: tuple[int, int] = (SIZE, SIZE), most: int = 2**30) -> KeptImages:
-    return KeptImages(images, size, most, lambda: None)  # type: ignore[arg-type]  # arrays are images
+    return KeptImages(images, size, most, lambda: None)  # type: ignore[arg-type]  # a list of arrays serves as Images
 
 
 def settings(**changes: object) -> UninformedStudentsSettings:
