@@ -14,8 +14,6 @@ from tasks.importing.image_folder import FolderImage, read_folder
 from tasks.importing.import_folder import ImportRequest, import_images, plan_import
 
 DAY = date(2026, 1, 2)
-SIZES = {"kolektorsdd": (640, 256)}
-"""pixels, height and width; others 256 x 256"""
 PART_PATTERNS = {
     # One tile is photographed under exposures 1 to 6 in turn: a new tile begins where the exposure does not rise.
     "magnetic_tile": r"exp(?P<view>\d+)_num_(?P<serial>\d+)",
@@ -38,10 +36,9 @@ def import_category(
     store: Store, folder: Path, method: str, seed: int, settings: Sequence[str] = (), view: Sequence[str] = ()
 ) -> None:
     """Import the folder as a category of its name; `settings`: lines of the method's table, `view`: of the
-    category's, instead of its usual image size."""
-    height, width = SIZES.get(folder.name, (256, 256))
+    category's, whose image size follows its images unless a line says it."""
     pattern = part_pattern(folder.name)
-    lines = ["[defaults]", f'method = "{method}"', f"seed = {seed}", *(view or [f"image_size = [{height}, {width}]"])]
+    lines = ["[defaults]", f'method = "{method}"', f"seed = {seed}", *view]
     lines += [f"part_pattern = '{pattern}'"] if pattern else []
     lines += [f"[defaults.{method}]", *settings]
     store.write(SETTINGS_KEY, "\n".join(lines).encode())

@@ -4,10 +4,11 @@
         [--set NAME=VALUE]... [--view NAME=VALUE]...
 
 Each method trains and calibrates on train/good as `rd-inspect train` does, by its default settings, with one
-backbone. What test/ holds is split once, by whole parts, into a half that choices of settings may look at and a half
-that reports; the figures are of the second. Each method, folder and seed has a process of its own, for its peak
-memory, and half an hour of a processor; each leaves a record, and is not run again while that lies there. Seconds are
-of training, calibration included; images/s of scoring, decoding left out, by --threads.
+backbone, at the image size that fits the images. What test/ holds is split once, by whole parts, into a half that
+choices of settings may look at and a half that reports; the figures are of the second. Each method, folder and seed
+has a process of its own, for its peak memory, and half an hour of a processor; each leaves a record, and is not run
+again while that lies there. Seconds are of training, calibration included; images/s of scoring, decoding left out, by
+--threads.
 """
 
 import argparse
@@ -23,6 +24,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,7 +69,7 @@ class Run:
     settings: Sequence[str] = ()
     """lines of the method's table"""
     view: Sequence[str] = ()
-    """lines of the category's, such as tile=256; empty: the folder's usual image size"""
+    """lines of the category's, such as tile=256; empty: the image size that fits its images"""
 
     @property
     def name(self) -> str:
@@ -102,9 +104,7 @@ def main() -> None:
     parser.add_argument("--category", action="append", help="only this one; may be given again")
     parser.add_argument("--seed", action="append", type=int, help="of the training; may be given again; default 0")
     parser.add_argument("--set", action="append", default=[], help="of the method's settings, as TOML: nearest=5")
-    parser.add_argument(
-        "--view", action="append", default=[], help="of the category, instead of the usual image size: tile=256"
-    )
+    parser.add_argument("--view", action="append", default=[], help="of the category, as TOML: image_size=256")
     parser.add_argument("--threads", type=int, default=1, help="of torch")
     parser.add_argument("--seconds", type=int, default=SECONDS, help="of a processor, at most; default %(default)s")
     parser.add_argument("--play", type=Path, help=argparse.SUPPRESS)
@@ -112,8 +112,8 @@ def main() -> None:
     given = parser.parse_args()
     if given.play:
         resource.setrlimit(resource.RLIMIT_CPU, (given.seconds, resource.RLIM_INFINITY))
-        figures, scores = _measure(Run(given.data, given.method[0], given.seed[0], given.set, given.view))
-        given.play.write_text(json.dumps({"figures": figures, "scores": scores}))
+        figures, about = _measure(Run(given.data, given.method[0], given.seed[0], given.set, given.view))
+        given.play.write_text(json.dumps({"figures": figures, "about": about}))
         return
     folders = sorted(path for path in given.data.iterdir() if is_category_folder(path))
     for seed in given.seed or [0]:
@@ -148,11 +148,11 @@ def measure(run: Run, results: Path, threads: int, seconds: int) -> None:
             print(f"{run.name}: failed with {code}; nothing is kept", flush=True)
         else:
             measured = json.loads(play.read_text())
-            record.write(out, measured["figures"], {**about, "scores": measured["scores"]})
+            record.write(out, measured["figures"], about | measured["about"])
 
 
-def _measure(run: Run) -> tuple[dict[str, dict[str, float]], dict[str, list[float]]]:
-    """The rows of a record, and scores by what they are of."""
+def _measure(run: Run) -> tuple[dict[str, dict[str, float]], dict[str, Any]]:
+    """The rows of a record; the image size, and scores by what they are of."""
     folder = run.folder
     with tempfile.TemporaryDirectory() as place, disable_run_logger():
         store = open_store(place, create=True)
@@ -181,11 +181,13 @@ def _measure(run: Run) -> tuple[dict[str, dict[str, float]], dict[str, list[floa
             "weights mib": len(models.read_weights(store, folder.name, fitted.version)) / 2**20,
         }
         card = models.read_card(store, folder.name, fitted.version)
-        return {"test": whole, **by_kind}, {
+        scores = {
             "held out": _rounded(np.sort(card.calibration.scores)),
             **_scores_of(judged, "reporting"),
             **_scores_of(_judge(scorer, halves.choosing), "choosing"),
         }
+        height, width = scorer.image_format.view.size
+        return {"test": whole, **by_kind}, {"size": f"{height} x {width}", "scores": scores}
 
 
 def _judge(scorer: Scorer, images: Sequence[FolderImage]) -> Judged:
