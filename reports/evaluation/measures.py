@@ -135,7 +135,9 @@ class LabelCounts:
     for_training: int = 0
     """scored, labelled for training: not judged"""
     trained_on: int = 0
-    """labelled for evaluation, but this model was trained with them: left out"""
+    """labelled for evaluation, but this model was trained with them, or normal and of such a part: left out"""
+    chose: int = 0
+    """labelled for evaluation, but their parts chose this model's method: left out"""
     unreadable: int = 0
     """labelled for evaluation, without a score: listed among the problems"""
     not_scored: int = 0

@@ -131,6 +131,7 @@ def next_steps(evaluated: EvaluatedCategory) -> list[str]:
         _few(evaluated),
         _masks(evaluated),
         _trained(evaluated),
+        _chose(evaluated),
         *evaluated.notes,
     ]
     return [step for step in steps if step]
@@ -205,6 +206,15 @@ def _trained(evaluated: EvaluatedCategory) -> str | None:
     if not evaluated.counts.trained_on:
         return None
     return (
-        f"{counted(evaluated.counts.trained_on, 'image')} labelled for evaluation trained this model and would "
-        "flatter it: in no figure."
+        f"{counted(evaluated.counts.trained_on, 'image')} labelled for evaluation trained this model, or show "
+        "good parts that did, and would flatter it: in no figure."
+    )
+
+
+def _chose(evaluated: EvaluatedCategory) -> str | None:
+    if not evaluated.counts.chose:
+        return None
+    return (
+        f"{counted(evaluated.counts.chose, 'image')} labelled for evaluation helped to choose this model's method "
+        "and would flatter it: in no figure."
     )

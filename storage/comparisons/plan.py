@@ -90,7 +90,11 @@ class ComparisonPlan:
 
     @property
     def key(self) -> str:
-        return layout.comparisons_prefix(self.category, self.id) + PLAN
+        return plan_key(self.category, self.id)
+
+
+def plan_key(category: str, comparison: str) -> str:
+    return layout.comparisons_prefix(category, comparison) + PLAN
 
 
 def write_plan(store: Store, plan: ComparisonPlan) -> None:
@@ -104,3 +108,10 @@ def write_plan(store: Store, plan: ComparisonPlan) -> None:
 def read_plan(store: Store, key: str) -> ComparisonPlan:
     """Raises KeyNotFound, CorruptObject."""
     return read_record(ComparisonPlan, store, key, "the plan of a comparison")
+
+
+def keys_that_chose(store: Store, category: str, comparison: str) -> frozenset[str]:
+    """Keys of the images by which a comparison chose a method. Raises KeyNotFound for a lost comparison, of which
+    nobody knows them, and CorruptObject."""
+    plan = read_plan(store, plan_key(category, comparison))
+    return frozenset(image.image_key for image in plan.judged if image.half == CHOOSING)

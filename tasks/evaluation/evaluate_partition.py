@@ -20,6 +20,7 @@ from rd_core.metrics.float16_bins import bins
 from rd_core.metrics.pixel_tables import PixelTables
 from rd_core.metrics.region_recall import RegionRecall
 from rd_core.pictures.image_view import ImageView
+from storage.comparisons.plan import keys_that_chose, plan_key
 from storage.errors import KeyNotFound
 from storage.filesystem import Store, open_store
 from storage.labels import labels
@@ -30,7 +31,8 @@ from storage.partitions import seals
 from storage.partitions.rows_in_force import rows_in_force
 from storage.records import Partition
 from tasks.evaluation.tables import IMAGES, PixelCounts, write_defects, write_pixels, write_rows
-from tasks.reporting.kept_result import inputs_digest, keep, kept
+from tasks.reporting.fair_judges import FairJudges, Unfair
+from tasks.reporting.kept_result import bytes_there, inputs_digest, keep, kept
 from tasks.reporting.labelled_pixels import LabelledPixels, labelled_pixels
 from tasks.reporting.partition_state import labels_of_day, labels_state, scored_state
 from tasks.worker.faults import ON_STORAGE_FAULT
@@ -58,7 +60,9 @@ class EvaluatedPartition:
     for_training: int
     """number of scored images labelled for training: not judged"""
     trained_on: int
-    """number labelled for evaluation but used in training: left out"""
+    """number labelled for evaluation but used in training, or normal and of such a part: left out"""
+    chose: int
+    """number labelled for evaluation whose parts chose the model's method: left out"""
     unreadable: int
     """number labelled for evaluation without a score"""
     not_scored: int
@@ -131,7 +135,10 @@ def unchanged_partition(
 
 def _inputs(store: Store, partition: Partition, held: pa.Table) -> str:
     """A digest of all inputs, with the store's address, which problems name."""
-    return inputs_digest([store.uri, *scored_state(store, partition), *labels_state(store, partition, held)])
+    card = _card(store, partition)
+    choice = card and card.method.choice
+    chose = choice and choice.comparison and bytes_there(store, plan_key(partition.category, choice.comparison))
+    return inputs_digest([store.uri, *scored_state(store, partition), *labels_state(store, partition, held), chose])
 
 
 def _card(store: Store, partition: Partition) -> ModelCard | None:
@@ -147,16 +154,17 @@ def _labelled_rows(
 ) -> tuple[list[dict[str, Any]], EvaluatedPartition]:
     """(rows of IMAGES with evaluation labels, number of images in every other case)."""
     scored = _latest_rows(store, partition)
-    parts, notes = _parts(list(scored), card, partition.run_date)
     known = {label["image_key"]: label for label in labels_of_day(partition, held)}
-    trained = set(card.images.seen if card else ())
-    case_of = {key: _case(row, known.get(key), trained) for key, row in scored.items()}
+    judges, notes = _judges(store, partition, list(scored), card)
+    case_of = {key: _case(row, known.get(key), judges) for key, row in scored.items()}
     rows = [
-        _row(scored[key], known[key], parts[key]) for key, case in case_of.items() if case in ("judged", "unreadable")
+        _row(scored[key], known[key], judges.part_of[key])
+        for key, case in case_of.items()
+        if case in ("judged", "unreadable")
     ]
     cases = Counter(case_of.values())
     missing = [key for key, label in known.items() if label["purpose"] == "evaluation" and key not in scored]
-    counts = {name: cases[name] for name in ("unlabelled", "for_training", "trained_on", "unreadable")}
+    counts = {name: cases[name] for name in ("unlabelled", "for_training", "trained_on", "chose", "unreadable")}
     receipt = EvaluatedPartition(
         partition,
         "",
@@ -184,29 +192,41 @@ def _latest_rows(store: Store, partition: Partition) -> dict[str, dict[str, Any]
     return {row["image_key"]: row for table in tables for row in table.to_pylist()}
 
 
-def _case(row: dict[str, Any], label: dict[str, Any] | None, trained: set[str]) -> str:
+def _case(row: dict[str, Any], label: dict[str, Any] | None, judges: FairJudges) -> str:
     if label is None:
         return "unlabelled" if row["status"] == "ok" else "neither scored nor labelled"
     if label["purpose"] != "evaluation":
         return "for_training"
-    if row["image_key"] in trained:
-        return "trained_on"
+    why_not = judges.why_not(row["image_key"], is_anomalous=label["label"] == "anomalous")
+    if why_not is not None:
+        return "chose" if why_not is Unfair.CHOSE else "trained_on"
     return "judged" if row["status"] == "ok" else "unreadable"
 
 
-def _parts(keys: Sequence[str], card: ModelCard | None, day: date) -> tuple[dict[str, str], tuple[str, ...]]:
-    """(part of each image, notes). From the file's name as in training; without a pattern, its key."""
-    pattern = card.images.part_pattern if card else None
-    if pattern is None:
-        return dict(zip(keys, keys, strict=True)), ()
+def _judges(
+    store: Store, partition: Partition, keys: Sequence[str], card: ModelCard | None
+) -> tuple[FairJudges, tuple[str, ...]]:
+    """(what may judge the model, notes). Parts are told from the files' names as in training."""
+    if card is None:
+        return FairJudges.of(keys, None, ()), ()
+    pattern, chose, notes = card.images.part_pattern, frozenset[str](), []
     try:
-        parts = parts_of([PurePosixPath(key).name for key in keys], pattern)
+        parts_of([PurePosixPath(key).name for key in keys], pattern)
     except ConfigError as e:
-        note = f"{day}: {e} Here every image counts as a part of its own, and the intervals may be too narrow."
-        return dict(zip(keys, keys, strict=True)), (note,)
-    if "(?P<part>" not in pattern:  # counted through anew every day, so one number is another part the day after
-        parts = [f"{day}/{part}" for part in parts]
-    return dict(zip(keys, parts, strict=True)), ()
+        notes.append(
+            f"{partition.run_date}: {e} Here every image counts as a part of its own, and the intervals may be too "
+            "narrow."
+        )
+    choice = card.method.choice
+    if choice is not None and choice.comparison is not None:
+        try:
+            chose = keys_that_chose(store, partition.category, choice.comparison)
+        except KeyNotFound:
+            notes.append(
+                f"The comparison that chose the method of {card.version} is gone ({choice.comparison}), so the "
+                "images that chose it flatter the figures. Restore its folder and evaluate again."
+            )
+    return FairJudges.of(keys, pattern, card.images.seen, chose), tuple(notes)
 
 
 def _row(scored: dict[str, Any], label: dict[str, Any], part: str) -> dict[str, Any]:

@@ -143,7 +143,7 @@ def _label_counts(gathered: Gathered) -> LabelCounts:
     judged = gathered.judged
     sums = {
         name: sum(getattr(evaluated, name) for evaluated in gathered.partitions)
-        for name in ("unlabelled", "for_training", "trained_on", "unreadable", "not_scored")
+        for name in ("unlabelled", "for_training", "trained_on", "chose", "unreadable", "not_scored")
     }
     return LabelCounts(
         normal=sum(row["label"] == "normal" for row in judged),

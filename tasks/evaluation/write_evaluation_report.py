@@ -144,7 +144,7 @@ def write_evaluation_report(
     evaluated = [
         _category(store, images, by_model[name], most, made, contents.thresholds.get(name[0], ThresholdGoal()))
         for name in sorted(by_model)
-        if any(of.judged + of.unreadable + of.not_scored + of.trained_on for of in by_model[name])
+        if any(of.judged + of.unreadable + of.not_scored + of.trained_on + of.chose for of in by_model[name])
     ]
     categories = mark_latest(evaluated, {name: _sealed_at(store, many[-1]) for name, many in by_model.items()})
     report = EvaluationReport(

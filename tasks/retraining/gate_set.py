@@ -7,7 +7,7 @@ from typing import Any
 from storage.filesystem import Store
 from storage.labels import labels
 from storage.models.card import ModelCard
-from tasks.training.parts import parts_of_keys
+from tasks.reporting.fair_judges import FairJudges
 
 EVALUATION, DEFECT, HELD_OUT = "evaluation", "defect", "held out"
 
@@ -50,10 +50,8 @@ def gate_set(
     parts flatter.
     """
     rows = labels.read_labels(store, category).to_pylist()
-    keys = sorted({*chose, *(row["image_key"] for row in rows)})
-    part_of = dict(zip(keys, parts_of_keys(keys, part_pattern), strict=True))
-    parts_that_chose = {part_of[key] for key in chose}
     seen = {*champion.images.seen, *candidate.images.seen}
+    judges = FairJudges.of([row["image_key"] for row in rows], part_pattern, seen, chose)
     new = {*candidate.images.test} - {*champion.images.duplicates}
     disputed = {
         contradiction.image_key for contradiction in labels.contradictions(labels.read_label_history(store, category))
@@ -64,15 +62,16 @@ def gate_set(
         source = _source(row, new)
         if source is None:
             continue
-        if row["image_key"] in seen:
-            left_out.append((row["image_key"], "A model was trained, stopped or calibrated on it."))
-        elif part_of[row["image_key"]] in parts_that_chose:
-            left_out.append((row["image_key"], "Its part helped to choose the candidate's method."))
+        why = judges.why_not(row["image_key"], is_anomalous=row["label"] == "anomalous")
+        if why is not None:
+            left_out.append((row["image_key"], why))
         elif row["image_key"] in disputed:
             left_out.append((row["image_key"], "People disagree on it. Let one of them look again."))
         else:
             chosen.append((row, source))
-    return GateSet(tuple(_image(row, source, part_of[row["image_key"]]) for row, source in chosen), tuple(left_out))
+    return GateSet(
+        tuple(_image(row, source, judges.part_of[row["image_key"]]) for row, source in chosen), tuple(left_out)
+    )
 
 
 def _source(row: Mapping[str, Any], new: set[str]) -> str | None:

@@ -24,11 +24,10 @@ from rd_core.gate.decision import (
     judge,
     judge_threshold,
 )
-from storage.comparisons.plan import CHOOSING, PLAN, read_plan
+from storage.comparisons.plan import keys_that_chose
 from storage.errors import Conflict
 from storage.filesystem import Store, open_store
 from storage.labels import labels
-from storage.layout import comparisons_prefix
 from storage.models import models
 from storage.models.card import ModelCard
 from storage.stores import parquet
@@ -152,14 +151,13 @@ def plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _that_chose(store: Store, champion: ModelCard, candidate: ModelCard) -> set[str]:
+def _that_chose(store: Store, champion: ModelCard, candidate: ModelCard) -> frozenset[str]:
     """Keys of the images that chose the candidate's method in place of the champion's. Raises KeyNotFound for a lost
     comparison, of which nobody knows them."""
     choice = candidate.method.choice
     if choice is None or choice.comparison is None or candidate.method.name == champion.method.name:
-        return set()
-    plan = read_plan(store, comparisons_prefix(candidate.category, choice.comparison) + PLAN)
-    return {image.image_key for image in plan.judged if image.half == CHOOSING}
+        return frozenset()
+    return keys_that_chose(store, candidate.category, choice.comparison)
 
 
 def _of_this_champion(known: dict[str, Any], order: JudgeOrder) -> dict[str, Any]:

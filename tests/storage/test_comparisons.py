@@ -18,23 +18,17 @@ from storage.comparisons.contender import (
     write_contender,
 )
 from storage.comparisons.outcome import ComparisonOutcome, outcomes, read_outcome, write_outcome
-from storage.comparisons.plan import ComparisonPlan, PlannedContender, PlannedImage, read_plan, write_plan
+from storage.comparisons.plan import read_plan, write_plan
 from storage.errors import CorruptObject
 from storage.filesystem import LocalStore
 from storage.verification.comparisons import comparison_findings, find_old_comparisons
 from storage.verification.garbage import remove_leftovers
 from storage.verification.verification import Scope, verify
+from tests.made_up_plan import PLAN
 
 NOW = datetime(2026, 3, 3, 2, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
 LATER = datetime.now(UTC) + timedelta(days=8)
-IMAGE = PlannedImage("images/cloth/a.png", "d", "p", True, "choosing", "hole", "labels/m.png", "e", 0.1, None)
-PLAN = ComparisonPlan(
-    "cloth", "c0", 0.01, {"height": 64}, None, None, 100, None, None, ("t",), ("s",), ("c",),
-    {"t": "1", "s": "2", "c": "3"},
-    (IMAGE, replace(IMAGE, donor="images/cloth/b.png")), (PlannedContender("padim", 0, {"ridge": 0.1}, "d1"),),
-    {"spade": "too large"}, ("one is broken",),
-)  # fmt: skip
 RECORD = ContenderRecord(
     "padim", 0, threshold=1.0, low=0.9, high=1.1, pixel_threshold=0.5, fit="a fit", training_seconds=12.5,
     elapsed_seconds=13.0, images_per_second=3.5, peak_memory=2**30, model_bytes=1000, pixels={"auroc": 0.9},

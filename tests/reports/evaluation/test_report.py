@@ -123,11 +123,12 @@ def test_advice_follows_the_figures(evaluated, change, said):
 
 
 def test_advice_names_blind_spots_few_labels_masks_and_leaks(evaluated):
-    counts = LabelCounts(normal=4, anomalous=40, unmasked=3, trained_on=2, left_out=1)
+    counts = LabelCounts(normal=4, anomalous=40, unmasked=3, trained_on=2, chose=1, left_out=1)
     said = " ".join(next_steps(evaluated(counts=counts)))
     for expected in (
         "found no image of: stain", "Only 4 normal images are labelled", "3 anomalous images without a mask",
         "2 images labelled for evaluation trained this model", "1 labelled image could not",
+        "1 image labelled for evaluation helped to choose this model's method",
     ):  # fmt: skip
         assert expected in said
     good = (ShareRow("hole", 4, 4, 1.0, 0.4, 1.0),)

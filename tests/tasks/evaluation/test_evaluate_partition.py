@@ -1,6 +1,7 @@
 """One partition against its labels and masks, whose figures are known to the pixel."""
 
 import io
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,11 +15,13 @@ from rd_core.metrics.region_recall import RegionRecall
 from rd_core.pictures.crop import Crop
 from rd_core.pictures.ignored_regions import Ignore
 from rd_core.pictures.image_view import ImageView
+from storage.comparisons.plan import write_plan
 from storage.errors import KeyNotFound, TransientFault
 from storage.filesystem import LocalStore, Store
 from storage.labels import labels
 from storage.labels.labels import Label
 from storage.layout import image_key, mask_key
+from storage.models.card import MethodChoice
 from storage.records import Partition
 from tasks.evaluation.evaluate_partition import EvaluatedPartition, evaluate_partition
 from tasks.evaluation.tables import read_pixels, read_rows
@@ -26,6 +29,7 @@ from tasks.evaluation.write_evaluation_report import EvaluationContents, write_e
 from tasks.reporting.labelled_pixels import IMAGES_AT_ONCE
 from tests.factories import DAY, NOW
 from tests.labelled_night import SIDE, THRESHOLD, Shot, night, put_card, put_night, twice
+from tests.made_up_plan import PLAN
 
 
 def evaluated(store: Store, partition: Partition) -> EvaluatedPartition:
@@ -101,6 +105,26 @@ def test_what_trained_the_model_does_not_judge_it(store: Store) -> None:
     found = evaluated(store, partition)
     assert (found.judged, found.trained_on) == (1, 3)
     assert set(rows(store, found)) == {"3.png"}
+
+
+def test_neither_good_images_of_parts_that_trained_nor_parts_that_chose_the_method_judge(store: Store) -> None:
+    names = {"a1": "normal", "a2": "anomalous", "b1": "normal", "b2": "anomalous", "c1": "normal"}
+    partition = put_night(store, "cloth", [Shot(f"{name}.png", flat(), label) for name, label in names.items()])
+    elsewhere = [image_key("cloth", DAY - timedelta(days=1), f"{name}.png") for name in ("a3", "b3")]
+    one, *_ = PLAN.judged
+    reports = replace(one, image_key=image_key("cloth", DAY, "c1.png"), half="reporting")
+    write_plan(store, replace(PLAN, judged=(replace(one, image_key=elsewhere[1]), reports)))
+    images = {"train": elsewhere[:1], "part_pattern": r"(?P<part>[abc])\d"}
+    choice = MethodChoice(PLAN.id, "It is ahead.")
+    put_card(store, "cloth", images=images, method={"choice": choice})
+    found = evaluated(store, partition)
+    assert (found.judged, found.trained_on, found.chose, found.notes) == (2, 1, 2, ())
+    assert set(rows(store, found)) == {"a2.png", "c1.png"}
+    put_card(store, "cloth", images=images, method={"choice": replace(choice, comparison="lost")})
+    found = evaluated(store, partition)
+    assert (found.judged, found.chose) == (4, 0)
+    (note,) = found.notes
+    assert "comparison that chose the method of v1 is gone (lost)" in note
 
 
 def test_of_an_image_scored_twice_the_latest_row_counts(store: Store) -> None:

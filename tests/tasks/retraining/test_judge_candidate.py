@@ -19,6 +19,7 @@ from storage.labels.labels import Label
 from storage.layout import decision_key, image_key, mask_key
 from storage.models import models
 from tasks.drift.golden_set import GoldenImage, digest_of, write_golden_set
+from tasks.reporting.fair_judges import Unfair
 from tasks.retraining import judge_candidate as module
 from tasks.retraining.gate_set import gate_set
 from tasks.retraining.judge_candidate import JudgedCandidate, JudgeOrder, judge_candidate
@@ -218,6 +219,16 @@ def test_no_part_that_chose_the_method_judges_it(store: Store) -> None:
     assert [one.part for one in found.images] == ["p0", "p0", "p2", "p2"]
     assert [key for key, _ in found.left_out] == keys[2:4]
     assert len(gate_set(store, "cloth", CARD, CARD, None, {keys[2]}).images) == 5
+
+
+def test_no_good_image_of_a_part_that_a_model_has_seen_judges_it_but_defects_do(store: Store) -> None:
+    keys = [put(store, f"p{i // 2}_{i}.png", i, 1, 1) for i in range(6)]
+    put_labels(store, "cloth", "e", [*keys[:3], *keys[4:]], purpose="evaluation")
+    put_labels(store, "cloth", "d", keys[3:4], "anomalous")
+    seen = made_up_card(images={"train": [keys[0], image_key("cloth", DAY - timedelta(days=1), "p1_9.png")]})
+    found = gate_set(store, "cloth", seen, CARD, r"(?P<part>p\d)_")
+    assert [one.key for one in found.images] == keys[3:]
+    assert [why for _, why in found.left_out] == [Unfair.TRAINED, Unfair.TRAINED_PART, Unfair.TRAINED_PART]
 
 
 def test_unreadable_images_and_masks_that_do_not_fit_are_counted_and_told(store: Store) -> None:
