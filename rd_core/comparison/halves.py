@@ -6,7 +6,7 @@ one half of the parts chooses, and the other, which nobody has looked at before,
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,12 +41,12 @@ class Halves:
 def halves_of(images: Sequence[JudgedImage], fewest: int = FEWEST_PARTS) -> Halves:
     """Divide images by whole parts, with about as many parts of each label and kind of defect on either side.
 
-    Parts take turns in the order of their names' hashes, so the result depends on no seed and not on the order of
-    the images. fewest: parts of each label in each half; with fewer, all images report. Raises ConfigError for a key
-    that occurs twice.
+    Of parts with the same content, those choose whose names have the lower hashes: the result depends on no seed and
+    not on the order of the images, and images that are added move few parts to the other half. fewest: parts of each
+    label in each half; with fewer, all images report. Raises ConfigError for a key that occurs twice.
     """
     check_judged(images)
-    choosing_parts = _taking_turns(_contents(images))
+    choosing_parts = _lower_halves(_contents(images))
     choosing = np.array([image.part in choosing_parts for image in images], dtype=bool)
     counts = [_parts_by_label(images, half) for half in (choosing, ~choosing)]
     if min(min(by_label) for by_label in counts) < fewest:
@@ -66,12 +66,26 @@ def _contents(images: Sequence[JudgedImage]) -> dict[str, tuple[str, ...]]:
     return {part: tuple(sorted(content)) for part, content in shown.items()}
 
 
-def _taking_turns(contents: dict[str, tuple[str, ...]]) -> set[str]:
-    """Every second part, in the order of contents and hashes, so that parts of the same content are halved."""
-    ranked = sorted(
-        contents, key=lambda part: (contents[part], hashlib.sha256(part.encode("utf-8", "surrogateescape")).digest())
-    )
-    return set(ranked[::2])
+def _lower_halves(contents: Mapping[str, tuple[str, ...]]) -> set[str]:
+    """The parts with the lower hashes among those of the same content. An odd number leaves one in the middle: of
+    these the lower half among those with the same labels, and of what is left then, every second."""
+    lower, middle = _halved(contents)
+    more, left = _halved({part: tuple(sorted({word.split()[0] for word in contents[part]})) for part in middle})
+    return lower | more | set(left[::2])
+
+
+def _halved(groups: Mapping[str, tuple[str, ...]]) -> tuple[set[str], list[str]]:
+    """(the lower half of each group of parts, the middle one of those with an odd number, in the groups' order)."""
+    members = defaultdict(list)
+    for part in sorted(groups, key=_hash):
+        members[groups[part]].append(part)
+    ranked = [members[group] for group in sorted(members)]
+    lower = {part for own in ranked for part in own[: len(own) // 2]}
+    return lower, [own[len(own) // 2] for own in ranked if len(own) % 2]
+
+
+def _hash(part: str) -> bytes:
+    return hashlib.sha256(part.encode("utf-8", "surrogateescape")).digest()
 
 
 def _parts_by_label(images: Sequence[JudgedImage], half: NDArray[np.bool_]) -> tuple[int, int]:

@@ -31,7 +31,7 @@ def test_whole_parts_lie_on_one_side_whatever_the_order(images, random) -> None:
 
 
 @given(IMAGES)
-def test_parts_that_show_the_same_are_halved(images) -> None:
+def test_parts_that_show_the_same_are_halved_and_those_of_a_label(images) -> None:
     halves = halves_of(images, fewest=1)
     if not halves.both:
         return
@@ -42,6 +42,25 @@ def test_parts_that_show_the_same_are_halved(images) -> None:
     counts = Counter((frozenset(content), sides[part]) for part, content in shown.items())
     for content in map(frozenset, shown.values()):
         assert abs(counts[content, True] - counts[content, False]) <= 1
+    for anomalous in (True, False):
+        of_label = [part for part, content in shown.items() if anomalous in {label for label, _ in content}]
+        assert abs(2 * sum(sides[part] for part in of_label) - len(of_label)) <= 1
+
+
+@given(IMAGES, st.sampled_from([None, "hole", "stain"]))
+def test_a_new_part_moves_few_others_to_the_other_half(images, kind) -> None:
+    more = [*images, JudgedImage("new", "new part", bool(kind), kind)]
+    before, after = halves_of(images, fewest=1), halves_of(more, fewest=1)
+    if before.both and after.both:
+        moved = before.choosing != after.choosing[:-1]
+        assert len({image.part for image, other in zip(images, moved, strict=True) if other}) <= 4
+
+
+def test_twice_the_labels_leave_nearly_all_parts_in_their_half() -> None:
+    few, many = judged(40), judged(80)
+    side = {image.part: chooses for image, chooses in zip(many, halves_of(many).choosing, strict=True)}
+    moved = sum(side[image.part] != chooses for image, chooses in zip(few, halves_of(few).choosing, strict=True))
+    assert moved <= 8, "of 80"
 
 
 def test_the_sentence_says_what_either_half_has() -> None:
