@@ -13,7 +13,7 @@ from prefect.runtime import flow_run
 from flows.dask_cluster import dask_cluster, dask_runner, on_every_worker
 from flows.errors import PartlyDone, RunFailed, in_words
 from flows.method_promotion import PromotedMethod, promote_named
-from flows.preflight.checks import known_categories, refuse_mistyped_tables
+from flows.preflight.checks import refuse_unknown_categories
 from flows.preflight.comparison_choice import contenders_of, why_impossible
 from flows.settings import Settings, SettingsError, load_settings, store_uri
 from flows.training_request import training_request
@@ -78,7 +78,7 @@ def compare_methods(
 
     Args:
         store: URI; default `RD_INSPECT_STORE`.
-        category: its name.
+        category: its name; must be given.
         images: URI of the images' own store; default `store`.
         methods: names in rd_core.detectors.registry; default all.
         seeds: trainings of each method, from the settings' seed on.
@@ -92,7 +92,7 @@ def compare_methods(
     settings = load_settings(
         store_uri(store), options={"images": images, "dask_address": dask_address, **(options or {})}
     )
-    refuse_mistyped_tables(settings, known_categories(settings))
+    refuse_unknown_categories(settings, [category])
     compared = compare_category(settings, category, str(flow_run.id), methods=methods, seeds=seeds)
     promotion = promote_named(settings, compared, str(flow_run.id)) if promote else None
     run = ComparisonRun(str(flow_run.id), compared, promotion)

@@ -14,7 +14,7 @@
     trainings/<category>/<training digest>.safetensors   the last state of a training, until its model is published
     comparisons/<category>/<id>/{plan.json, comparison.json, comparison.html, figures.parquet, scores.parquet}
     comparisons/<category>/contenders/<digest>/{contender.json, scores-<digest>.parquet, maps-<digest>.npz}
-    reports/index.html                                  links all that lies below reports/
+    reports/index.html                                  links all that lies below reports/, and comparisons
     reports/<kind>/<run_date>/<file>
     reports/drift/<first day>_<last day>/{drift.html, drift.json, drift.parquet}
     reports/golden/<run_date>/<category>/<scale>.parquet
@@ -330,8 +330,8 @@ def day_named(name: str) -> date | None:
 
 
 def path_from_index(key: str) -> str:
-    """The report's path relative to the index page, so that the folder can be copied."""
-    return key.removeprefix(f"{REPORTS}/")
+    """The report's path relative to the index page, so that the store can be copied."""
+    return key.removeprefix(f"{REPORTS}/") if key.startswith(f"{REPORTS}/") else f"../{key}"
 
 
 def reports_prefix(kind: str, name: str = "") -> str:

@@ -43,14 +43,7 @@ def checked_settings(
     """The checked settings of a command. Raises SettingsError, or a StorageError when a store cannot be used."""
     settings = load_settings(answering(store), options={"images": images, **(options or {})})
     open_store(settings.images, read_only=True).check()
-    known = known_categories(settings)
-    for name in categories or ():
-        if name not in known:
-            raise SettingsError(
-                f"There is no category {name!r} in {settings.store}: neither images nor labels nor models"
-                f"{nearest(name, known)} Nothing was started."
-            )
-    refuse_mistyped_tables(settings, known)
+    refuse_unknown_categories(settings, categories or ())
     refuse_future(settings, days)
     return settings
 
@@ -108,6 +101,18 @@ def known_categories(settings: Settings) -> set[str]:
     """All categories that have images, labels or models."""
     store, images = open_store(settings.store, read_only=True), open_store(settings.images, read_only=True)
     return {*list_categories(images), *list_label_categories(store), *list_model_categories(store)}
+
+
+def refuse_unknown_categories(settings: Settings, categories: Sequence[str]) -> None:
+    """SettingsError for a category without images, labels and models, and as `refuse_mistyped_tables`."""
+    known = known_categories(settings)
+    for name in categories:
+        if name not in known:
+            raise SettingsError(
+                f"There is no category {name!r} in {settings.store}: neither images nor labels nor models"
+                f"{nearest(name, known)} Nothing was started."
+            )
+    refuse_mistyped_tables(settings, known)
 
 
 def refuse_mistyped_tables(settings: Settings, known: set[str]) -> None:

@@ -91,6 +91,24 @@ class InForce:
 
 
 @dataclass(frozen=True)
+class LatestComparison:
+    """A category's latest comparison of methods."""
+
+    category: str
+    made_at: datetime
+    method: str | None
+    """the named one; None: `sentence` says why none is"""
+    sentence: str
+    report: str
+    drawn: bool = False
+    """whether defects were drawn, because none is labelled"""
+    failed: tuple[str, ...] = ()
+    """contenders that failed, and why"""
+    earlier: tuple[tuple[date, str], ...] = ()
+    """(day, report) of the category's earlier ones, newest first"""
+
+
+@dataclass(frozen=True)
 class PlantCategory:
     """One category's present state."""
 
@@ -124,6 +142,8 @@ class PlantIndex:
     """False if the store has no image at all, so that missing nights are unknown"""
     categories: tuple[PlantCategory, ...] = ()
     """by name"""
+    comparisons: tuple[LatestComparison, ...] = ()
+    """by category"""
     not_assessed: tuple[tuple[str, str, str], ...] = ()
     """(report, category, why): what the latest drift report or evaluation could not assess"""
     unreadable: tuple[tuple[str, str], ...] = ()

@@ -77,6 +77,11 @@ def read_outcome(store: Store, category: str, comparison: str) -> ComparisonOutc
         return None
 
 
+def compared_categories(store: Store) -> list[str]:
+    """Those with comparisons, finished or not."""
+    return [name for name in store.children(f"{layout.COMPARISONS}/") if layout.is_plain(name)]
+
+
 def outcomes(store: Store, category: str) -> Iterator[ComparisonOutcome]:
     """The readable outcomes of a category's comparisons, newest first."""
     found = []

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from storage import layout
 from storage.comparisons.contender import read_contender, read_maps, read_scores
-from storage.comparisons.outcome import OUTCOME, outcomes, read_outcome
+from storage.comparisons.outcome import OUTCOME, compared_categories, outcomes, read_outcome
 from storage.errors import OF_ONE_OBJECT
 from storage.findings import Finding
 from storage.records import ObjectInfo
@@ -66,11 +66,6 @@ def contender_findings(store: Store, category: str, *, deep: bool) -> Iterator[F
                 f"contender is damaged: {e}", f"{prefix}{digest}/", "comparisons that it takes part in fail",
                 _CURE.format(category=category),
             )  # fmt: skip
-
-
-def compared_categories(store: Store) -> list[str]:
-    """Those with comparisons, finished or not."""
-    return [name for name in store.children(f"{layout.COMPARISONS}/") if layout.is_plain(name)]
 
 
 def _folders(store: Store, category: str) -> dict[str, list[ObjectInfo]]:

@@ -10,6 +10,7 @@ from itertools import groupby
 from shlex import quote
 
 from storage import layout
+from storage.comparisons.outcome import compared_categories
 from storage.errors import (
     OF_ONE_OBJECT,
     CorruptObject,
@@ -31,12 +32,7 @@ from storage.records import Partition
 from storage.stores import parquet
 from storage.stores.left_out import LeftOut
 from storage.stores.store import Store
-from storage.verification.comparisons import (
-    compared_categories,
-    comparison_findings,
-    contender_findings,
-    find_old_comparisons,
-)
+from storage.verification.comparisons import comparison_findings, contender_findings, find_old_comparisons
 from storage.verification.damage import (
     Damage,
     DamagedBatch,

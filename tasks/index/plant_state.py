@@ -9,6 +9,7 @@ from reports.index.plant import UNSEALED, InForce, PlantCategory, PlantDay, Plan
 from storage.filesystem import Store
 from storage.layout import category_images_prefix, champion_key
 from storage.models import models
+from tasks.index.newest_comparisons import read_comparisons
 from tasks.index.newest_reports import read_drift, read_evaluations, read_retraining
 from tasks.index.plant_nights import read_image_days, read_nights
 from tasks.index.tolerant_reads import read_all
@@ -38,6 +39,7 @@ def gather_plant(
     drift = read_drift(store, pool, names, last_night)
     evaluations = read_evaluations(store, pool, names, last_night)
     retraining = read_retraining(store, pool)
+    comparisons, bad_comparisons = read_comparisons(store, pool)
     last = max((*(newest.day for newest in last_nights.nights[:1]), *((night,) if night else ())), default=None)
     able = [champion for champion in champions if made_every_day is None or champion in made_every_day]
     return PlantIndex(
@@ -64,10 +66,18 @@ def gather_plant(
             )
             for name in names
         ),
+        comparisons=comparisons,
         not_assessed=(*drift.not_assessed, *evaluations.not_assessed),
         unreadable=tuple(
             sorted(
-                (closed | last_nights.unreadable | bad_champions | drift.unreadable | evaluations.unreadable).items()
+                {
+                    **closed,
+                    **last_nights.unreadable,
+                    **bad_champions,
+                    **drift.unreadable,
+                    **evaluations.unreadable,
+                    **bad_comparisons,
+                }.items()
             )
         ),
         software=software(),

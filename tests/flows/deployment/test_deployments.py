@@ -97,4 +97,8 @@ def test_the_nightly_run_is_planned_in_the_plants_time_zone_and_one_at_a_time(st
     backfill = found["backfill"]
     assert (backfill.entrypoint, backfill.schedules) == ("flows.backfill:backfill", [])
     assert backfill.global_concurrency_limit.limit == 1
+    comparison = found["comparison"]
+    assert (comparison.entrypoint, comparison.schedules) == ("flows.comparison:compare_methods", [])
+    asked = {"store": store.uri, "category": "", "methods": None, "seeds": 1, "promote": False}
+    assert comparison.parameters == asked and comparison.parameter_openapi_schema["properties"].keys() >= asked.keys()
     assert os.fspath(ROOT) in str(nightly.pull_steps)

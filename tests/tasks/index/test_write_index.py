@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from urllib.parse import unquote
@@ -15,6 +16,7 @@ from proofs.model_cards import publish_made_up
 from rd_core.drift.settings import DriftSettings
 from reports.evaluation.export import figure_tree
 from reports.evaluation.measures import EvaluatedCategory, EvaluationReport, LabelCounts, Measure
+from storage.comparisons.outcome import ComparisonOutcome, write_outcome
 from storage.errors import StoreNotFound, TransientFault
 from storage.filesystem import LocalStore, Store, open_store
 from storage.layout import seal_key
@@ -230,6 +232,28 @@ def test_retrainings_are_linked_newest_first(plant: Store) -> None:
     plant.write("reports/retraining/not-a-day/cloth/run/x.html", b"<p>")
     found = [link for link in links(written_page(plant)[1]) if link.startswith("retraining/")]
     assert found == [keys[n].removeprefix("reports/") for n in (1, 0, 2)]
+
+
+def test_comparisons_are_linked_with_the_named_method_or_why_there_is_none(plant: Store) -> None:
+    named = ComparisonOutcome(
+        "cloth", "c0", "padim", 0, "padim is best.", True, True, True, (), ("spade, seed 0: no memory",), {},
+        "comparisons/cloth/c0/comparison.html", "run", NOW,
+    )  # fmt: skip
+    older = {"method": None, "sentence": "Label 3 more.", "failed": (), "made_at": NOW - timedelta(days=2)}
+    for changes in ({}, {"id": "c1", **older}, {"id": "c2", "category": "tiles", **older}):
+        one = replace(named, **changes)
+        one = replace(one, report=f"comparisons/{one.category}/{one.id}/comparison.html")
+        write_outcome(plant, one)
+        plant.write(one.report, b"<p>")
+    plant.write("comparisons/cloth/c3/comparison.json", b"{}")
+    _, html = written_page(plant)
+    found = [link for link in links(html) if "comparisons" in link]
+    assert found == [f"../comparisons/{name}/comparison.html" for name in ("cloth/c0", "cloth/c1", "tiles/c2")]
+    assert all((Path(plant.uri) / "reports" / link).is_file() for link in found)
+    text = words(html)
+    assert "cloth 2026-03-11 06:00 UTC earlier 2026-03-09 padim drawn defects padim is best. Failed: spade" in text
+    assert "tiles 2026-03-09 06:00 UTC none drawn defects Label 3 more." in text
+    assert "comparisons/cloth/c3/comparison.json" in text
 
 
 def test_the_newest_drift_report_is_that_of_the_latest_days(plant: Store) -> None:
