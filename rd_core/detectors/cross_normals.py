@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from rd_core.detectors.detector import Detection, FitReport
-from rd_core.detectors.feature_detector import Features, counted_on, zeroed_stages
+from rd_core.detectors.feature_detector import Features, zeroed_stages
+from rd_core.detectors.feature_sources import counted_on
 from rd_core.features.cache import FeatureSource
 from rd_core.features.standardisation import Moments, Standardisation, together
 

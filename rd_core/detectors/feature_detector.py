@@ -1,40 +1,24 @@
 """Base of methods on a frozen teacher's features. A method adds distances; the rest is shared."""
 
-import time
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Self, TypeVar
+from typing import NamedTuple, Self, TypeVar
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rd_core.detectors.detector import Detection, Detector, FitProgress
+from rd_core.detectors.detector import Detection, Detector
 from rd_core.detectors.settings import DetectorSettings
 from rd_core.features.backbone import STRIDES, Pretrained, build_teacher
-from rd_core.features.cache import (
-    CachedFeatures,
-    CacheType,
-    FeatureSource,
-    StreamedFeatures,
-    feature_bytes,
-    pass_digest,
-    stream_features,
-)
-from rd_core.features.shared_pass import SharedPass
+from rd_core.features.cache import pass_digest
 from rd_core.features.standardisation import Standardisation
 from rd_core.kernels.precision import networks_in
 from rd_core.maps.assembly import MapAssembly
 from rd_core.pictures.counted_pixels import CountedPixels, image_means, zeroed
-from rd_core.pictures.images import Images
 from rd_core.pictures.preprocessing import Normalisation
 
 S = TypeVar("S", bound=DetectorSettings)
-Gathering = tuple[Any, Callable[[Any], None]]
-"""(an accumulator with `add(features, counted)`, called with all raw features of the first images and what counts of
-them; a function called with it at the end)"""
 
 
 class Features(NamedTuple):
@@ -48,7 +32,7 @@ class Features(NamedTuple):
 
 
 class FeatureDetector(Detector[S]):
-    """Backbone, standardisation and cache of its features, assembly of the map, feature distances for drift."""
+    """Backbone, standardisation of its features, assembly of the map, feature distances for drift."""
 
     def __init__(self, settings: S, pretrained: Pretrained) -> None:
         super().__init__(settings)
@@ -146,45 +130,6 @@ class FeatureDetector(Detector[S]):
         """See `Detector.networks`."""
         return (self.teacher,)
 
-    def feature_sources(
-        self,
-        image_sets: Sequence[Images],
-        report: Callable[[FitProgress], None],
-        resources: ExitStack,
-        gatherings: Sequence[Gathering] = (),
-        kind: CacheType = np.float16,
-        shared: SharedPass | None = None,
-    ) -> list[FeatureSource]:
-        """A source of raw features for each set of images.
-
-        Cached on disk in numbers of this kind, by one pass of the teacher now, if all fit into `feature_cache_bytes`;
-        otherwise computed at every use. gatherings: fed from the first set, such as `(Moments(),
-        self.standardisation.fit)`. shared: see `stream_features`.
-        """
-        began = time.monotonic()
-        cached = feature_bytes(self, sum(map(len, image_sets)), kind) <= self.settings.feature_cache_bytes
-        total = sum(map(len, image_sets)) if cached else len(image_sets[0])
-        sources: list[FeatureSource] = []
-        before = 0
-        for number, images in enumerate(image_sets):
-            cache = resources.enter_context(CachedFeatures(self, images, kind)) if cached and len(images) else None
-            sources.append(cache if cache is not None else StreamedFeatures(self, images, shared))
-            gathered = gatherings if number == 0 else ()
-            if cache is None and not gathered:
-                continue
-            with closing(stream_features(self, images, shared)) as passed:
-                for indices, features in passed:
-                    if cache is not None:
-                        cache.put(indices.start, features)
-                    for statistic, _ in gathered:
-                        statistic.add(features, counted_on(self.device, sources[-1], indices))
-                    done = before + indices.stop
-                    report(FitProgress("features", done, total, seconds=time.monotonic() - began))
-            for statistic, take in gathered:
-                take(statistic)
-            before += len(images)
-        return sources
-
 
 def feature_distances(
     standardised: tuple[Tensor, ...], counted: CountedPixels | None, strides: Sequence[int] = STRIDES
@@ -196,12 +141,6 @@ def feature_distances(
         for stage, stride in zip(standardised, strides, strict=True)
     ]
     return torch.stack(moved).mean(dim=0).sqrt()
-
-
-def counted_on(device: torch.device, source: FeatureSource, indices: Sequence[int]) -> CountedPixels | None:
-    """What counts of these images of a source, on the device."""
-    counted = source.counted(indices)
-    return None if counted is None else counted.to(device)
 
 
 def zeroed_stages(stages: tuple[Tensor, ...], counted: CountedPixels | None) -> tuple[Tensor, ...]:

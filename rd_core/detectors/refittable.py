@@ -16,7 +16,8 @@ from torch import Tensor
 
 from rd_core.detectors.cross_normals import CrossNormals, HeldOut, Judged, Learnt
 from rd_core.detectors.detector import CrossFit, Detection, FitProgress, FitReport, FitRun, Normals
-from rd_core.detectors.feature_detector import FeatureDetector, Gathering, counted_on
+from rd_core.detectors.feature_detector import FeatureDetector
+from rd_core.detectors.feature_sources import Gathering, counted_on, feature_sources
 from rd_core.detectors.folds import fold_of_each
 from rd_core.detectors.settings import DetectorSettings
 from rd_core.errors import TooFewNormals
@@ -46,7 +47,7 @@ class RefittableDetector(FeatureDetector[S]):
         with ExitStack() as resources:
             source: FeatureSource = StreamedFeatures(self, normals.train, run.shared)
             if self.several_passes:
-                (source,) = self.feature_sources([normals.train], run.report, resources, shared=run.shared)
+                (source,) = feature_sources(self, [normals.train], run.report, resources, shared=run.shared)
             report = self.learn(source, run.report).report
         self.fit_map_scale(normals.early_stop)
         return report
@@ -92,7 +93,7 @@ class _CrossFit:
             moments = ImageMoments()
             images = JoinedImages(self.normals.train, self.normals.early_stop)
             gatherings: list[Gathering] = [(moments, lambda _: None)]
-            (source,) = detector.feature_sources([images], self.report, resources, gatherings, kind)
+            (source,) = feature_sources(detector, [images], self.report, resources, gatherings, kind)
             judged = StreamedFeatures(detector, others.images) if others else source  # the fitted models see it once
             results = resources.enter_context(_Results(len(parts), detector.settings.map_size))
             everything = CrossNormals(

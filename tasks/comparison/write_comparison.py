@@ -60,23 +60,6 @@ class ReportOrder:
 
 
 @dataclass(frozen=True)
-class MethodRow:
-    """A method's main figures on the half that reports, and its cost; None where they cannot be computed."""
-
-    method: str
-    auroc: float | None
-    average_precision: float | None
-    aupro: float | None
-    recall: float | None
-    false_alarms: float | None
-    undecided: float | None
-    training_seconds: float
-    images_per_second: float
-    peak_memory: int
-    model_bytes: int
-
-
-@dataclass(frozen=True)
 class ComparedMethods:
     """A comparison in short."""
 
@@ -91,7 +74,8 @@ class ComparedMethods:
     normal: int
     """images that report"""
     anomalous: int
-    rows: tuple[MethodRow, ...]
+    methods: tuple[ComparedMethod, ...]
+    """best first"""
     failed: tuple[FailedContender, ...]
     notes: tuple[str, ...]
     """methods left out, and what to know about the images"""
@@ -226,26 +210,9 @@ def _in_short(
         outcome.drawn,
         report.counts.normal,
         report.counts.anomalous,
-        tuple(map(_row, report.methods)),
+        report.methods,
         failed,
         report.notes,
         outcome.report,
         render_comparison_markdown(report),
-    )
-
-
-def _row(method: ComparedMethod) -> MethodRow:
-    ranked = [None if one is None else one.figure.value for one in (method.auroc, method.average_precision)]
-    return MethodRow(
-        method.method,
-        ranked[0],
-        ranked[1],
-        method.aupro_30,
-        method.recall.figure.value,
-        method.false_alarms.figure.value,
-        method.undecided.figure.value,
-        method.training_seconds,
-        method.images_per_second,
-        method.peak_memory,
-        method.model_bytes,
     )

@@ -15,6 +15,7 @@ from rd_core.files.training_state import Resumption
 from storage import layout
 from storage.errors import KeyNotFound, StorageError
 from storage.filesystem import Store
+from tasks.worker.software import code_digest
 
 APART = training_state.APART
 
@@ -66,9 +67,10 @@ def training_digest(
     pixels: Mapping[str, Any],
     cross: Sequence[str] | None,
 ) -> str:
-    """SHA-256 (hex) over settings, images, starting model, preprocessing and, when cross-fitting, the parts: equal
+    """SHA-256 (hex) over code, settings, images, starting model, preprocessing and parts of a cross-fitting: equal
     trainings give equal weights."""
     inputs = {
+        "code": code_digest(),
         "method": method,
         "settings": settings.to_dict(),
         "data": data_digest,

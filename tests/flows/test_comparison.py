@@ -53,7 +53,7 @@ def compared(scheduler: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[
         ]
     run, other = (one.result() for one in runs)
     assert folders and not folders[0].exists(), "the teacher's features were shared"
-    assert (run.compared.id, run.compared.rows) == (other.compared.id, other.compared.rows)
+    assert (run.compared.id, run.compared.methods) == (other.compared.id, other.compared.methods)
     assert everything_below(Path(store.uri), "models", "labels", "images") == before  # the champion, too
     assert {info.key.partition("/")[0] for info in store.list("")} == {
         "models", "labels", "images", "comparisons", "categories.toml",
@@ -64,8 +64,8 @@ def compared(scheduler: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[
 def test_methods_are_judged_on_the_same_images_and_one_is_named(compared: tuple[Store, ComparisonRun]) -> None:
     store, run = compared
     found = run.compared
-    assert {row.method for row in found.rows} == set(QUICK) and found.failed == ()
-    assert all(row.auroc == 1 and row.aupro > 0.8 for row in found.rows)
+    assert {one.method for one in found.methods} == set(QUICK) and found.failed == ()
+    assert all(one.auroc.figure.value == 1 and one.aupro_30 > 0.8 for one in found.methods)
     assert found.method in QUICK and found.method in found.sentence
     (outcome,) = outcomes(store, "cloth")
     assert (outcome.id, outcome.method) == (found.id, found.method)
@@ -75,7 +75,7 @@ def test_methods_are_judged_on_the_same_images_and_one_is_named(compared: tuple[
     assert "padim" in page and "drawn defects" not in page
     figures = parquet.from_bytes(store.read(f"comparisons/cloth/{found.id}/figures.parquet"), "figures").to_pylist()
     recalls = {row["method"]: row["value"] for row in figures if row["figure"] == "recall"}
-    assert recalls == {row.method: row.recall for row in found.rows}
+    assert recalls == {one.method: one.recall.figure.value for one in found.methods}
     plan = read_plan(store, f"comparisons/cloth/{found.id}/plan.json")
     scores = parquet.from_bytes(store.read(f"comparisons/cloth/{found.id}/scores.parquet"), "scores").to_pylist()
     keys = [image.image_key for image in plan.judged]
@@ -142,7 +142,7 @@ def test_one_that_fails_is_named_and_the_others_are_judged(
     (candidate,) = set(models.list_versions(store, "cloth")) - {"v1"}
     decision = models.read_decision(store, "cloth", candidate)
     assert decision["champion"] == "v1" and f"{candidate}: {decision['words']}" in told.output.replace("\n", " ")
-    assert {why for _, why in decision["left_out"]} == {"Its part helped to choose the candidate's method."}
+    assert {why for _, why in decision["left_out"]} == {"Its part helped to choose the model's method."}
     assert decision["images"]["left_out"] == decision["images"]["normal"] + decision["images"]["anomalous"] == 36
     assert models.read_champion(store, "cloth").version == "v1"
 

@@ -9,7 +9,7 @@ from reports.plain_text import shown
 
 if TYPE_CHECKING:  # a table needs no flow, nor its torch
     from flows.comparison import ComparisonRun
-    from tasks.comparison.write_comparison import MethodRow
+    from reports.comparison.results import ComparedMethod
 
 
 def comparison_table(run: "ComparisonRun") -> PlainTable:
@@ -24,8 +24,8 @@ def comparison_table(run: "ComparisonRun") -> PlainTable:
         f"Methods on {compared.category}, by {counted(compared.normal, 'normal image')} and {compared.anomalous} "
         f"with {defects} that report"
     )
-    for row in compared.rows:
-        table.add_row(row.method, *_cells(row))
+    for one in compared.methods:
+        table.add_row(one.method, *_cells(one))
     table.notes = [shown(compared.sentence)]
     table.notes.append(
         f"recall, false alarms and undecided: at a promised false-alarm rate of {percent(compared.alpha)}; training: "
@@ -40,9 +40,13 @@ def comparison_table(run: "ComparisonRun") -> PlainTable:
     return table
 
 
-def _cells(row: "MethodRow") -> list[str]:
-    ranked = ["-" if value is None else f"{value:.3f}" for value in (row.auroc, row.average_precision, row.aupro)]
-    shares = [percent(value) for value in (row.recall, row.false_alarms, row.undecided)]
-    memory = data_size(row.peak_memory) if row.peak_memory else "-"
-    cost = duration(row.training_seconds), f"{row.images_per_second:.3g}", memory, data_size(row.model_bytes)
-    return [*ranked, *shares, *cost]
+def _cells(one: "ComparedMethod") -> list[str]:
+    ranked = [_digits(None if found is None else found.figure.value) for found in (one.auroc, one.average_precision)]
+    shares = [percent(found.figure.value) for found in (one.recall, one.false_alarms, one.undecided)]
+    memory = data_size(one.peak_memory) if one.peak_memory else "-"
+    cost = duration(one.training_seconds), f"{one.images_per_second:.3g}", memory, data_size(one.model_bytes)
+    return [*ranked, _digits(one.aupro_30), *shares, *cost]
+
+
+def _digits(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"

@@ -4,7 +4,7 @@ import copy
 import math
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,12 +13,13 @@ from torch import Tensor
 
 from rd_core.detectors.batches import batches
 from rd_core.detectors.detector import FitProgress, FitReport, Normals
-from rd_core.detectors.feature_detector import counted_on
+from rd_core.detectors.feature_sources import counted_on, feature_sources
 from rd_core.detectors.finite_loss import finite_loss
 from rd_core.detectors.mkd.loss import STRIDES
-from rd_core.features.cache import CachedFeatures, FeatureSource, StreamedFeatures, feature_bytes, stream_features
+from rd_core.features.cache import FeatureSource
 from rd_core.features.shared_pass import SharedPass
 from rd_core.features.standardisation import Moments
+from rd_core.pictures.counted_pixels import CountedPixels
 
 if TYPE_CHECKING:
     from rd_core.detectors.mkd.detector import MKD
@@ -29,34 +30,20 @@ Report = Callable[[FitProgress], None]
 def fit(model: "MKD", normals: Normals, report: Report, shared: SharedPass | None = None) -> FitReport:
     """Fit the standardisation, then train the cloner from its current weights. Raises as `Detector.fit`."""
     with ExitStack() as resources:
-        train, early_stop = _sources(model, normals, report, resources, shared)
+        sets = [normals.train, normals.early_stop]
+        moments = _OfStages(strides=STRIDES), model.standardisation.fit
+        train, early_stop = feature_sources(model, sets, report, resources, [moments], shared=shared)
         descent = _Descent(model, train, early_stop, report)
         descent.run()
     figures = {"steps": descent.step, "best_step": descent.best_step, "validation_losses": descent.validation_losses}
     return FitReport(f"{descent.best_step} steps", figures)
 
 
-def _sources(
-    model: "MKD", normals: Normals, report: Report, resources: ExitStack, shared: SharedPass | None
-) -> list[FeatureSource]:
-    """The training and early-stop images with the source's features: on disk if all fit into the settings' bytes."""
-    total = len(normals.train) + len(normals.early_stop)
-    cached = feature_bytes(model, total) <= model.settings.feature_cache_bytes
-    moments, sources, done = Moments(strides=STRIDES), list[FeatureSource](), 0
-    began = time.monotonic()
-    for number, images in enumerate((normals.train, normals.early_stop)):
-        cache = resources.enter_context(CachedFeatures(model, images)) if cached else None
-        sources.append(StreamedFeatures(model, images) if cache is None else cache)
-        with closing(stream_features(model, images, shared)) as passed:
-            for indices, features in passed:
-                if cache is not None:
-                    cache.put(indices.start, features)
-                if number == 0:
-                    moments.add(features[1:], counted_on(model.device, sources[0], indices))
-                report(FitProgress("features", done + indices.stop, total, seconds=time.monotonic() - began))
-        done += len(images)
-    model.standardisation.fit(moments)
-    return sources
+class _OfStages(Moments):
+    """Of the source's stages alone, not of the image that precedes them."""
+
+    def add(self, features: tuple[Tensor, ...], counted: CountedPixels | None = None) -> None:
+        super().add(features[1:], counted)
 
 
 class _Descent:

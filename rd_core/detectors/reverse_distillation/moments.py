@@ -2,7 +2,7 @@
 
 import torch
 
-from rd_core.detectors.feature_detector import counted_on
+from rd_core.detectors.feature_sources import counted_on
 from rd_core.detectors.reverse_distillation.model import TeacherAndStudent
 from rd_core.features.cache import FeatureSource, in_order
 from rd_core.features.cells import CellMoments

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rd_core.detectors.detector import FitReport, FitRun, Normals
+from rd_core.detectors.feature_sources import feature_sources
 from rd_core.detectors.reverse_distillation.blend_fitting import fit_blend
 from rd_core.detectors.reverse_distillation.cross_fitting import CrossFitting
 from rd_core.detectors.reverse_distillation.descent import Descent, Sources
@@ -95,7 +96,7 @@ def _sources(
     ways = [mirrored, *({*folds.mirrored} - {mirrored} if folds else ())]
     groups = folds.fold_of if folds else None
     sets = [images for way in ways for images in _image_sets(model.settings, normals, groups, mirrored=way)]
-    sources = model.feature_sources(sets, run.report, resources, shared=run.shared)
+    sources = feature_sources(model, sets, run.report, resources, shared=run.shared)
     return {way: Sources(*sources[4 * at : 4 * at + 4]) for at, way in enumerate(ways)}
 
 

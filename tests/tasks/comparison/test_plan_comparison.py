@@ -13,7 +13,7 @@ from storage.filesystem import Store
 from storage.labels import labels
 from storage.labels.labels import Label
 from tasks.comparison.judged_pictures import ImagesChanged, read_judged
-from tasks.comparison.plan_comparison import NothingToCompare, plan_comparison
+from tasks.comparison.plan_comparison import ComparisonOrder, NothingToCompare, plan_comparison
 from tasks.training.fit_model import NoNormals
 from tasks.worker.preprocessing import ImageFormat
 from tests.comparison_plants import put_compared, quick_order
@@ -23,7 +23,11 @@ from tests.retraining_plants import encoded, put_labels
 
 
 def planned(store: Store) -> ComparisonPlan:
-    return read_plan(store, plan_comparison.fn(store.uri, store.uri, quick_order(store)).key)
+    return planned_by(store, quick_order(store))
+
+
+def planned_by(store: Store, order: ComparisonOrder) -> ComparisonPlan:
+    return read_plan(store, plan_comparison.fn(store.uri, store.uri, order).key)
 
 
 def test_equal_inputs_have_one_plan_and_other_labels_or_pixels_another(store: Store) -> None:
@@ -55,15 +59,21 @@ def test_equal_inputs_have_one_plan_and_other_labels_or_pixels_another(store: St
     assert plan.train[0] in {image.image_key for image in other.judged}
 
 
-def test_other_weights_in_the_same_file_make_other_contenders(store: Store, tmp_path: Path) -> None:
+def test_other_code_and_other_weights_in_the_same_file_make_other_contenders(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     put_compared(store, good=4, bad=4)
     order, weights = quick_order(store), tmp_path / "teacher.pth"
     order = replace(order, request=replace(order.request, teacher_weights=weights))
     plans = []
     for content in (b"some", b"others", b"some"):
         weights.write_bytes(content)
-        plans.append(plan_comparison.fn(store.uri, store.uri, order).id)
+        plans.append(planned_by(store, order))
     assert plans[0] == plans[2] != plans[1]
+    monkeypatch.setattr("tasks.reporting.kept_result.code_digest", lambda: "of another release")
+    other = planned_by(store, order)
+    assert other.id != plans[0].id
+    assert not {one.digest for one in other.contenders} & {one.digest for one in plans[0].contenders}
 
 
 def test_other_general_images_in_the_same_folder_make_another_contender(store: Store, tmp_path: Path) -> None:
@@ -74,7 +84,7 @@ def test_other_general_images_in_the_same_folder_make_another_contender(store: S
     plans = []
     for side in (8, 16):
         (tmp_path / "nature.png").write_bytes(encoded(textured(1)[0, :side, :side]))
-        plans.append(read_plan(store, plan_comparison.fn(store.uri, store.uri, order).key).contenders)
+        plans.append(planned_by(store, order).contenders)
     assert [one == other for one, other in zip(*plans, strict=True)] == [True, False]
 
 

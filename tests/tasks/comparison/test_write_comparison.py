@@ -56,6 +56,6 @@ def test_an_image_that_changed_is_not_shown_and_a_failure_is_named(drawn: tuple[
     found = written(store, plan, FailedContender("spade", 0, "it was too large"))
     page = store.read(found.report).decode()
     assert page.count("data:image/webp") == 0 and "it was too large" in page
-    assert {row.method for row in found.rows} == {"padim", "patchcore"}
+    assert {one.method for one in found.methods} == {"padim", "patchcore"}
     for key, data in before.items():
         store.write(key, data)
