@@ -11,7 +11,7 @@ from prefect import flow, get_run_logger
 from prefect.runtime import flow_run
 
 from flows.dask_cluster import dask_cluster, dask_runner, on_every_worker
-from flows.errors import PartlyDone, RunFailed, in_words
+from flows.errors import PartlyDone, RunFailed, in_words, sentence
 from flows.method_promotion import PromotedMethod, promote_named
 from flows.preflight.checks import refuse_unknown_categories
 from flows.preflight.comparison_choice import contenders_of, why_impossible
@@ -26,7 +26,7 @@ from storage.comparisons.outcome import ComparisonOutcome, outcomes
 from storage.filesystem import open_store
 from storage.models.card import MethodChoice
 from tasks.comparison.fit_contender import ContenderOrder, contender_name, fit_contender
-from tasks.comparison.plan_comparison import ComparisonOrder, plan_comparison
+from tasks.comparison.plan_comparison import ComparisonOrder, TooFewImages, plan_comparison
 from tasks.comparison.write_comparison import ComparedMethods, FailedContender, ReportOrder, write_comparison
 
 
@@ -59,7 +59,8 @@ class ComparisonFailed(PartlyDone):
 
 
 class NoneCompared(RunFailed):
-    """Nothing could be planned, or fewer than two methods could be judged."""
+    """Nothing could be planned, or fewer than two methods could be judged, or, to choose a method, too few images are
+    labelled."""
 
 
 @flow(name="compare", flow_run_name=named("compare", lambda parameters: parameters["category"]))
@@ -126,7 +127,10 @@ def compare_category(
         _removed_at_the_end(shared, scheduler),
     ):
         compare = compare_contenders.with_options(task_runner=dask_runner(scheduler))
-        return compare(settings.store, settings.images, order, run_id)
+        found = compare(settings.store, settings.images, order, run_id)
+    if isinstance(found, TooFewImages):
+        raise NoneCompared(found.why)
+    return found
 
 
 @contextmanager
@@ -146,13 +150,17 @@ def _remove(shared: SharedPass, scheduler: str) -> None:
 
 
 def choose_method(settings: Settings, category: str, run_id: str) -> tuple[str, MethodChoice]:
-    """The method that the newest whole comparison of all methods names, after one if there is none yet, and why. If
-    none can be named, the default."""
+    """The method that the newest comparison of all methods names, after one if there is none yet, and why. If none
+    can be named, the default.
+
+    A comparison serves although contenders failed: they are out of the contest until a person compares again, because
+    they would fail again for hours in every training. The reason names them.
+    """
     store, own = open_store(settings.store, read_only=True), settings.category(category)
 
     def serves(one: ComparisonOutcome) -> bool:  # settings may have changed since
         possible = one.method is None or why_impossible(own, category, one.method) is None
-        return one.every_method and not one.failed and possible
+        return one.every_method and possible
 
     found: ComparisonOutcome | ComparedMethods | None = next(filter(serves, outcomes(store, category)), None)
     default = own.sure_method
@@ -160,13 +168,15 @@ def choose_method(settings: Settings, category: str, run_id: str) -> tuple[str, 
         try:
             found = compare_category(settings, category, run_id, to_choose=True)
         except (NoneCompared, SettingsError) as e:
-            get_run_logger().warning("no method chosen category=%s: %s", category, e)
-            return default, MethodChoice(None, f"{default}, the default, because none could be compared. {e}")
-    failed = f" Not compared, because they failed: {', '.join(map(str, found.failed))}." if found.failed else ""
+            choice = MethodChoice(None, f"{default}, the default, because no method could be chosen. {e}")
+            get_run_logger().warning("category=%s is trained by %s", category, choice.sentence)
+            return default, choice
+    failed = f" Out of the contest, because they failed: {sentence('; '.join(map(str, found.failed)))}"
+    why = found.sentence + (failed if found.failed else "")
     if found.method is None:
-        return default, MethodChoice(found.id, f"{default}, the default. {found.sentence}{failed}")
+        return default, MethodChoice(found.id, f"{default}, the default. {why}")
     get_run_logger().info("method chosen category=%s method=%s comparison=%s", category, found.method, found.id)
-    return found.method, MethodChoice(found.id, found.sentence + failed)
+    return found.method, MethodChoice(found.id, why)
 
 
 def comparison_order(settings: Settings, category: str, methods: Sequence[str] | None, seeds: int) -> ComparisonOrder:
@@ -181,13 +191,17 @@ def _in_short(parameters: Mapping[str, Any]) -> str:
 
 
 @flow(name="compare-contenders", flow_run_name=named("judge the methods of", _in_short), validate_parameters=False)
-def compare_contenders(store: str, images: str, order: ComparisonOrder, run_id: str) -> ComparedMethods:
+def compare_contenders(
+    store: str, images: str, order: ComparisonOrder, run_id: str
+) -> ComparedMethods | TooFewImages:
     """Plan, train and judge each contender, and write the report. One that fails does not stop the others. Raises
-    NoneCompared, and as `plan_comparison`."""
+    NoneCompared."""
     planned, why = settle({"plan": plan_comparison.submit(store, images, order)})
     if why:
         raise NoneCompared(f"{order.request.category}: {in_words(why['plan'])}") from why["plan"]
     plan = planned["plan"]
+    if isinstance(plan, TooFewImages):  # expected, so neither task nor flow fails
+        return plan
     now = datetime.now(UTC)
     orders = {
         contender_name(method, seed): ContenderOrder(order.request, plan.key, method, seed)

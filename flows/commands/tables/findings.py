@@ -18,12 +18,10 @@ def findings_table(verification: Verification) -> PlainTable:
             "wrong" if finding.wrong else "note", finding.where, finding.what, finding.consequence, finding.cure
         )
     notes = len(verification.findings) - verification.wrong
-    seen = f"{counted(verification.partitions, 'complete day')} with {counted(verification.images, 'row')} checked"
-    table.title = (
-        f"{seen}: {counted(verification.wrong, 'error')}, {counted(notes, 'note')}"
-        if verification.findings
-        else f"{seen}: nothing is wrong"
-    )
+    days = f"{counted(verification.partitions, 'complete day')} with {counted(verification.images, 'row')}"
+    seen = days if verification.partitions else "No day is complete yet; the rest of the store was"
+    found = f"{counted(verification.wrong, 'error')}, {counted(notes, 'note')}"
+    table.title = f"{seen} checked: {found if verification.findings else 'nothing is wrong'}"
     return table
 
 

@@ -45,6 +45,7 @@ class UninformedStudents(Detector[UninformedStudentsSettings]):
     - The backbone's descriptor of a patch is the mean of its second and third stages, each channel standardised, of
       the patch at 64 x 64 pixels; the paper has the last layer of a ResNet-18.
     - The sum of the compactness loss is of squared correlations, as in L2-Net: signed ones would cancel each other.
+      The loss has a weight of 0.01, because a sum over all pairs of components would outweigh the other two.
     - The means of regression error and variance are not subtracted: a constant, without which no map is negative.
     - Borders are mirrored.
     - The networks are those of the paper for each scale. Its table for 65 pixels has a fifth convolution of 3 x 3,

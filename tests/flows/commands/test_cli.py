@@ -36,6 +36,11 @@ def test_help_of_the_program_names_the_exit_codes() -> None:
     assert "Exit codes: 0 done; 1 something is missing or wrong" in flat(call("--help"))
 
 
+def test_a_store_without_a_complete_day_is_checked_in_plain_words(store: Store) -> None:
+    told = call("verify", "--store", store.uri)
+    assert "No day is complete yet; the rest of the store was checked: nothing is wrong" in told
+
+
 def test_import_then_query_labels(tmp_path: Path) -> None:
     photos = {name: png(1) for name in ("train/ok/0.png", "test/good/1.png", "test/hole/2.png", "test/extra/3.png")}
     folder = write_files(tmp_path / "photos", {**photos, "test/good/Thumbs.db": b"x", "test/good/notes.txt": b"x"})

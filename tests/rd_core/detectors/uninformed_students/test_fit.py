@@ -112,6 +112,15 @@ def test_general_images_are_told_apart_by_their_bytes_and_unreadable_ones_left_o
         GeneralImages(folder, [files[0], folder / "broken.png"], seed=0)
 
 
+def test_greys_of_more_than_8_bits_keep_their_contrast_and_a_hot_pixel_does_not_set_it(tmp_path: Path) -> None:
+    greys = np.tile(np.linspace(0, 4095, 512).astype(np.uint16), (512, 1))
+    greys[100, 100] = 65535
+    for name, values in (("12 bits.png", greys), ("float.tiff", (greys / 4095).astype(np.float32))):
+        Image.fromarray(values).save(tmp_path / name)
+    for image in GeneralImages(tmp_path, sorted(tmp_path.iterdir()), seed=0):
+        assert np.abs(image[0, :, 0] - np.linspace(0, 255, 512)).max() < 2
+
+
 @pytest.mark.parametrize("inside", ["missing", "empty", "one"])
 def test_a_folder_without_images_is_refused_before_any_work(tmp_path: Path, inside: str) -> None:
     folder = tmp_path / inside
