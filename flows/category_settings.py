@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from rd_core.calibration.goals import Costs, Goal, WantedRecall
 from rd_core.detectors.registry import settings_class
 from rd_core.detectors.settings import COARSEST_STRIDE, DetectorSettings
+from rd_core.errors import ConfigError
 from rd_core.features.backbone_spec import teacher_spec
 from rd_core.pictures.crop import Crop
 from rd_core.pictures.image_view import ImageView
@@ -182,7 +183,10 @@ class CategorySettings(BaseModel):
     @field_validator("method")
     @classmethod
     def _known_method(cls, value: str) -> str:
-        return value if value == AUTO else settings_class(value).method
+        try:
+            return value if value == AUTO else settings_class(value).method
+        except ConfigError as e:
+            raise ConfigError(f"{e} Or auto: the one that a comparison names.") from e
 
     @field_validator("part_pattern")
     @classmethod

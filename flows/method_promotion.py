@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from shlex import quote
 
 from prefect import flow
 
@@ -43,7 +44,10 @@ def promote_named(settings: Settings, compared: ComparedMethods, run_id: str) ->
     is no champion. Contenders know fewer normals, and their weights are not kept."""
     store = open_store(settings.store, read_only=True)
     if compared.method is None:
-        return PromotedMethod("Nothing is promoted, because no method is named.")
+        return PromotedMethod(
+            "Nothing is promoted, because no method is named; what is in force stays. To choose one yourself: "
+            f"rd-inspect train --category {quote(compared.category)} --method NAME"
+        )
     card = champion_card(store, compared.category)
     if card and card.method.choice and card.method.choice.comparison == compared.id:
         return PromotedMethod(f"{card.version}, which this comparison chose, is in force.", card.version)

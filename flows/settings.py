@@ -143,8 +143,8 @@ class Settings(BaseModel):
         chosen = self.category(category)
         if self.own and method is None and chosen.method == AUTO:
             raise SettingsError(
-                f"{next(iter(self.own))} is a setting of one method, and the method of {category!r} is auto. Nothing "
-                "was started. Name the method, too: --method"
+                f"{next(iter(self.own))} is a setting of one method, and the method of {category!r} is auto, so "
+                "nothing was started. Name the method, too: --method NAME"
             )
         method = method or chosen.sure_method
         known = settings_class(method).table_names()

@@ -28,7 +28,7 @@ def compare(
         ),
     ] = None,
     seeds: Annotated[
-        int, typer.Option(min=1, max=10, help="Trainings of each method, each with other random numbers.")
+        int, typer.Option(help="Trainings of each method, 1 to 10, each with other random numbers.")
     ] = 1,
     promote: Annotated[
         bool,
@@ -44,10 +44,11 @@ def compare(
     labelled images, from which none has learned: label good parts and defects for evaluation. Half of the parts
     choose the method, and the other half report its figures, because a choice by luck looks too good on the images
     that made it. A method is named if it is better than all others beyond chance, or else as the cheapest of those
-    that are not worse. With too few labelled images none is named, and the report says so. Where no defect is
-    labelled, defects are drawn into good images and marked as drawn.
+    that are not worse. With fewer than 32 parts of good and of defective images none is named, and the report says
+    how many to label. Where no defect is labelled, defects are drawn into good images and marked as drawn.
 
-    Nothing is put in force unless `--promote` is given: then a model of the named method is trained on all good
+    It takes as long as all trainings together: with all methods an hour or two on two cores. Nothing is put in force
+    unless `--promote` is given: then a model of the named method is trained on all good
     images, and the gate compares it with the champion on images that chose nothing. A repeated command goes on with
     what is finished, and trains only what is new. The report and all scores go to `comparisons/<category>/`.
 

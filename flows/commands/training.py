@@ -32,7 +32,7 @@ def train(
     method: Annotated[
         str | None,
         typer.Option(
-            help="Detection method (docs/methods.md); default: reverse_distillation. auto: as compare names.",
+            help="Detection method (docs/methods.md); default: reverse_distillation; auto: as `compare` chooses.",
             metavar="NAME",
         ),
     ] = None,

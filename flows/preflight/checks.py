@@ -28,6 +28,10 @@ _ALIKE = 0.6
 """difflib's similarity from which a name counts as mistyped"""
 
 
+_MOST_NAMED = 10
+"""categories that a refusal names"""
+
+
 class ClusterNotUsable(RunFailed):
     """The configured Dask cluster does not answer."""
 
@@ -103,6 +107,13 @@ def known_categories(settings: Settings) -> set[str]:
     return {*list_categories(images), *list_label_categories(store), *list_model_categories(store)}
 
 
+def _those(known: set[str]) -> str:
+    if not known:
+        return "The store has none yet: rd-inspect import FOLDER --category NAME --run-date DATE"
+    shown = sorted(known)[:_MOST_NAMED]
+    return f"It has {', '.join(shown)}{f' and {len(known) - len(shown)} more' if len(known) > len(shown) else ''}."
+
+
 def refuse_unknown_categories(settings: Settings, categories: Sequence[str]) -> None:
     """SettingsError for a category without images, labels and models, and as `refuse_mistyped_tables`."""
     known = known_categories(settings)
@@ -110,7 +121,7 @@ def refuse_unknown_categories(settings: Settings, categories: Sequence[str]) -> 
         if name not in known:
             raise SettingsError(
                 f"There is no category {name!r} in {settings.store}: neither images nor labels nor models"
-                f"{nearest(name, known)} Nothing was started."
+                f"{nearest(name, known)} Nothing was started. {_those(known)}"
             )
     refuse_mistyped_tables(settings, known)
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from flows.category_settings import CategorySettings
+from flows.errors import sentence
 from flows.settings import Settings, SettingsError, nearest
 from rd_core.detectors.registry import METHODS, method, settings_class
 from rd_core.detectors.settings import DetectorSettings
@@ -25,10 +26,14 @@ def contenders_of(
     names = list(dict.fromkeys(methods or METHODS))
     for name in names:
         if name not in METHODS:
-            raise SettingsError(f"There is no method {name!r}{nearest(name, METHODS)} Nothing was started.")
+            raise SettingsError(
+                f"There is no method {name!r}{nearest(name, METHODS)} Nothing was started. Known: "
+                f"{', '.join(METHODS)}; without --method all are compared."
+            )
     if not 1 <= seeds <= MOST_SEEDS:
         raise SettingsError(
-            f"{seeds} seeds are not in [1, {MOST_SEEDS}], so nothing was started. Give --seeds 1 to {MOST_SEEDS}."
+            f"seeds = {seeds} is not in [1, {MOST_SEEDS}], so nothing was started. Give 1 to {MOST_SEEDS} trainings "
+            "of each method; 3 are enough where methods are close."
         )
     chosen, possible, left_out = settings.category(category), [], {}
     for name in names:
@@ -40,8 +45,11 @@ def contenders_of(
         except ConfigError as e:
             left_out[name] = str(e)
     if len(possible) < 2:
-        why = "; ".join(left_out.values()) or "Name another with --method, or none to compare all"
-        raise SettingsError(f"A comparison takes two methods or more. Nothing was started. {why}.")
+        alone = f"{possible[0].method} alone" if possible else "No method"
+        raise SettingsError(
+            f"{alone} can be compared, and a comparison takes two methods or more. Nothing was started. "
+            + sentence("; ".join(left_out.values()) or "Name another with --method, or none to compare all")
+        )
     contenders = [replace(own, seed=own.seed + number) for own in possible for number in range(seeds)]
     return tuple(contenders), left_out
 

@@ -122,7 +122,10 @@ def test_a_query_in_csv(store: Store) -> None:
         (["train", "--store", "{tmp}"], "rd-inspect import"),
         (["train", "--store", "{tmp}", "--alpha", "7"], "alpha"),
         (["train", "--store", "{tmp}", "--image-size", "250"], "256 is"),
-        (["train", "--store", "{tmp}", "--category", "clot"], "no category 'clot'"),
+        (
+            ["train", "--store", "{tmp}", "--category", "clot"],
+            "Nothing was started. The store has none yet: rd-inspect import",
+        ),
         (["retrain", "--store", "{tmp}", "--category", "clot"], "no category 'clot'"),
         (["review", "--store", "{tmp}", "--category", "clot"], "no category 'clot'"),
         (["verify", "--store", "{tmp}", "--category", "clot"], "no category 'clot'"),
