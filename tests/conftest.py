@@ -4,6 +4,7 @@ import functools
 import gc
 import logging
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,10 @@ from tests.object_stores import moto_endpoint, moto_s3, seaweed_endpoint, seawee
 
 __all__ = ["moto_endpoint", "moto_s3", "seaweed_endpoint", "seaweed_s3"]
 
+
+# Where no bytecode may be kept, each of the dozens of processes would compile the same sources and assertions again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # Before torch is imported: threads of one process would wait for each other where several share the cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
