@@ -17,8 +17,9 @@ class FYDSettings(GaussianSettings):
 
     alignment_steps: int = 400
     """of the image's transformer alone, by its L2 loss; cheap, for no backbone runs"""
-    steps: int = 200
-    """of the backbone, its transformers and the image's together; 0: the backbone stays as it is"""
+    steps: int = 50
+    """of the backbone, its transformers and the image's together; 0: the backbone stays as it is. With more it fits
+    the training images and knows others less"""
     batch_size: int = 16
     """images a step, each paired with another; fewer where they are larger than 256 x 256"""
     learning_rate: float = 1e-4
