@@ -26,7 +26,7 @@ from storage.comparisons.outcome import ComparisonOutcome, outcomes
 from storage.filesystem import open_store
 from storage.models.card import MethodChoice
 from tasks.comparison.fit_contender import ContenderOrder, contender_name, fit_contender
-from tasks.comparison.plan_comparison import ComparisonOrder, TooFewImages, plan_comparison
+from tasks.comparison.plan_comparison import ComparisonOrder, NotCompared, plan_comparison
 from tasks.comparison.write_comparison import ComparedMethods, FailedContender, ReportOrder, write_comparison
 
 
@@ -128,7 +128,7 @@ def compare_category(
     ):
         compare = compare_contenders.with_options(task_runner=dask_runner(scheduler))
         found = compare(settings.store, settings.images, order, run_id)
-    if isinstance(found, TooFewImages):
+    if isinstance(found, NotCompared):
         raise NoneCompared(found.why)
     return found
 
@@ -191,16 +191,14 @@ def _in_short(parameters: Mapping[str, Any]) -> str:
 
 
 @flow(name="compare-contenders", flow_run_name=named("judge the methods of", _in_short), validate_parameters=False)
-def compare_contenders(
-    store: str, images: str, order: ComparisonOrder, run_id: str
-) -> ComparedMethods | TooFewImages:
+def compare_contenders(store: str, images: str, order: ComparisonOrder, run_id: str) -> ComparedMethods | NotCompared:
     """Plan, train and judge each contender, and write the report. One that fails does not stop the others. Raises
     NoneCompared."""
     planned, why = settle({"plan": plan_comparison.submit(store, images, order)})
     if why:
         raise NoneCompared(f"{order.request.category}: {in_words(why['plan'])}") from why["plan"]
     plan = planned["plan"]
-    if isinstance(plan, TooFewImages):  # expected, so neither task nor flow fails
+    if isinstance(plan, NotCompared):  # expected, so neither task nor flow fails
         return plan
     now = datetime.now(UTC)
     orders = {

@@ -42,7 +42,7 @@ _OF_DEFECTS = ("kind", "mask_key", "mask_digest", "defect_share", "donor")
 
 
 class NothingToCompare(Exception):
-    """Fewer than two methods can be compared."""
+    """Fewer than two methods can be compared, or too few images choose."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class ComparisonOrder:
     left_out: Mapping[str, str]
     """methods that the settings make impossible: name -> why"""
     to_choose: bool = False
-    """whether it is of no use where too few images are labelled to name a method; `TooFewImages` then"""
+    """whether it is of no use where too few images are labelled to name a method, as for `method = "auto"`"""
 
 
 @dataclass(frozen=True)
@@ -72,20 +72,30 @@ class PlannedComparison:
 
 
 @dataclass(frozen=True)
-class TooFewImages:
-    """No plan, because too few images are labelled to choose a method. Nothing failed."""
+class NotCompared:
+    """No plan, because these images and settings leave nothing to choose from. Nothing failed."""
 
     why: str
-    """sentences; the last says how many more to label"""
+    """sentences, with the cure"""
 
 
 @task(
     name="plan-comparison", task_run_name="plan {order.request.category}", cache_policy=NO_CACHE, **ON_STORAGE_FAULT
 )
-def plan_comparison(store_uri: str, images_uri: str, order: ComparisonOrder) -> PlannedComparison | TooFewImages:
-    """Read every labelled image once, and write the plan. Raises NoNormals, TooFewNormals, NothingToCompare,
-    ConfigError for a part pattern that fits no name, AlignmentUnavailable, NoCommonPart."""
+def plan_comparison(store_uri: str, images_uri: str, order: ComparisonOrder) -> PlannedComparison | NotCompared:
+    """Read every labelled image once, and write the plan. Raises NoNormals, TooFewNormals, NothingToCompare (or, to
+    choose a method, returns why), ConfigError for a part pattern that fits no name, AlignmentUnavailable,
+    NoCommonPart."""
     prepare_worker_process()
+    try:
+        return _planned(store_uri, images_uri, order)
+    except (NoNormals, TooFewNormals, NothingToCompare) as e:
+        if not order.to_choose:
+            raise
+        return NotCompared(str(e))
+
+
+def _planned(store_uri: str, images_uri: str, order: ComparisonOrder) -> PlannedComparison:
     if order.request.align is not None:
         require_alignment()
     store, images = open_store(store_uri), open_store(images_uri, read_only=True)
@@ -98,7 +108,7 @@ def plan_comparison(store_uri: str, images_uri: str, order: ComparisonOrder) -> 
     image_format, normals, seen = _aligned(images, normals, everything, request)
     judged, of_judged = _judged(store, images, image_format, labelled, normals, seen, request.part_pattern)
     if order.to_choose and all(image.half == REPORTING for image in judged):
-        return TooFewImages(halves_of(known_images(judged)).sentence)
+        raise NothingToCompare(halves_of(known_images(judged)).sentence)
     notes = (*_notes(labelled, everything, normals, request.alpha), *of_judged)
     split = {name: normals.keys(name) for name in _TRAINED}
     plan = _plan(replace(request, view=image_format.view), contenders, left_out, split, seen.digests, judged, notes)

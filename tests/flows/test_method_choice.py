@@ -20,7 +20,7 @@ from storage.comparisons.outcome import ComparisonOutcome, outcomes, write_outco
 from storage.filesystem import Store
 from storage.models import models
 from storage.models.card import MethodChoice
-from tasks.comparison.plan_comparison import TooFewImages
+from tasks.comparison.plan_comparison import NotCompared
 from tests.comparison_plants import QUICK, put_compared, quick_order
 from tests.factories import NOW, write_settings
 
@@ -89,7 +89,7 @@ def test_too_few_labels_make_no_run_fail(store: Store, caplog: pytest.LogCapture
     put_plant(store, judges=5)
     order = replace(quick_order(store), to_choose=True)
     state = compare_contenders(store.uri, store.uri, order, "run", return_state=True)
-    assert state.is_completed() and state.result() == TooFewImages(state.result().why)
+    assert state.is_completed() and state.result() == NotCompared(state.result().why)
     assert state.result().why.endswith("Label 17 more with normal and 27 more with anomalous images for evaluation.")
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
 

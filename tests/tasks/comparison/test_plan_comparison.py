@@ -13,7 +13,7 @@ from storage.filesystem import Store
 from storage.labels import labels
 from storage.labels.labels import Label
 from tasks.comparison.judged_pictures import ImagesChanged, read_judged
-from tasks.comparison.plan_comparison import ComparisonOrder, NothingToCompare, TooFewImages, plan_comparison
+from tasks.comparison.plan_comparison import ComparisonOrder, NotCompared, NothingToCompare, plan_comparison
 from tasks.training.fit_model import NoNormals
 from tasks.worker.preprocessing import ImageFormat
 from tests.comparison_plants import put_compared, quick_order
@@ -135,11 +135,12 @@ def test_what_cannot_be_compared_is_refused(store: Store) -> None:
     order = quick_order(store)
     assert plan_comparison.fn(store.uri, store.uri, order).contenders
     few = plan_comparison.fn(store.uri, store.uri, replace(order, to_choose=True))
-    assert isinstance(few, TooFewImages)
+    assert isinstance(few, NotCompared)
     assert "5 with anomalous images: too few to choose a method" in few.why and "Label 27 more" in few.why
     one_method = replace(order, contenders=order.contenders[:1], left_out={"padim": "it has no places"})
     with pytest.raises(NothingToCompare, match="it has no places"):
         plan_comparison.fn(store.uri, store.uri, one_method)
+    assert isinstance(plan_comparison.fn(store.uri, store.uri, replace(one_method, to_choose=True)), NotCompared)
     put_labels(store, "cloth", "normals", [f"images/cloth/{DAY}/gone.png"])
     with pytest.raises(NoNormals, match="rd-inspect import"):
         planned(store)
