@@ -213,7 +213,7 @@ def _fits_a_phone(tab: Tab, url: str) -> None:
 
 def test_who_labels_quickly_sees_every_image_once(store: Store, desk_of: Callable[..., Desk], tab: Tab) -> None:
     """Many pages of the queue, while the labels of the last are still on their way."""
-    names = {f"{number:03}.png": Scored(1.01 + number / 100, 0.01) for number in range(42)}
+    names = {f"{number:03}.png": Scored(1.01 + number / 100, 0.01) for number in range(30)}
     put_night(store, found=names)
     done = "!document.getElementById('nothing').hidden"
     app = create_app(desk_of(store, store), hosts={"127.0.0.1"}, reviewer="ann")

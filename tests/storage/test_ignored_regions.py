@@ -35,7 +35,7 @@ def region(*polygons: Sequence[Sequence[float]], by: str = "ann") -> IgnoredRegi
     return drawn(polygons, by=by, at=NOW, on="images/cloth/2026-03-02/0.png")
 
 
-@pytest.fixture(params=["local", "moto_s3", "seaweed_s3"])
+@pytest.fixture(params=["local", "seaweed_s3"])
 def store(request: pytest.FixtureRequest) -> Store:
     place = request.getfixturevalue(request.param)
     return place if isinstance(place, LocalStore) else open_store(place.uri)

@@ -168,8 +168,8 @@ def test_of_many_promotions_at_once_each_is_in_force_or_told(local: LocalStore) 
     assert sorted([champion.version, *(earlier.version for earlier in champion.history)]) == won
 
 
-@pytest.mark.parametrize(("place", "races"), [("local", 100), ("moto_s3", 30), ("seaweed_s3", 100)])
-def test_of_a_hundred_races_each_has_one_winner_and_the_others_are_told(
+@pytest.mark.parametrize(("place", "races"), [("local", 100), ("seaweed_s3", 30)])
+def test_of_many_races_each_has_one_winner_and_the_others_are_told(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, place: str, races: int
 ) -> None:
     """Candidates that were compared with the same champion. What is raced for is the pointer, not the weights."""

@@ -30,7 +30,7 @@ VIEWS = {
     "whole": ImageView(SIZE, SIZE, Crop.of([8, 8, 80, 80]), Ignore((LEFT_UPPER,))),
     "tiles": ImageView(80, 80, Crop.of([8, 8, 80, 80]), Ignore((LEFT_UPPER,)), tile=SIZE, overlap=16),
 }
-SETTINGS = PatchCoreSettings(image_height=SIZE, image_width=SIZE, coreset_share=0.25)
+SETTINGS = PatchCoreSettings(image_height=SIZE, image_width=SIZE, coreset_share=0.1)
 
 
 class Outcome(NamedTuple):
