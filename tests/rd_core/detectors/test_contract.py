@@ -230,7 +230,7 @@ class _Largest(TorchDispatchMode):
 
 def test_memory_grows_with_the_normals_and_not_with_their_square(sample: SmallFit) -> None:
     most = []
-    for count in (8, 24):
+    for count in (16, 48):
         with _Largest() as seen:
             fitted = train(sample.name, sample.settings, Normals(textured(count), EARLY_STOP[:1]))
             fitted.detector.score(EARLY_STOP[:1])
