@@ -86,7 +86,7 @@ def test_without_room_for_a_cache_features_are_computed_from_the_source_again(sm
 
     plain = {"pseudo_anomalies": 0, "magnitude_loss": 0.0, "mirrored_below": 0}
     cached = fit(small(steps=4, batch_size=4, **plain), textured(12), textured(3, seed=1))
-    monkeypatch.setattr("rd_core.detectors.feature_detector.CachedFeatures", refuse)
+    monkeypatch.setattr("rd_core.detectors.feature_sources.CachedFeatures", refuse)
     images = Counted(textured(12))
     settings = small(steps=4, batch_size=4, **plain, feature_cache_bytes=1000)
     streamed = fit(settings, images, textured(3, seed=1))
