@@ -4,13 +4,12 @@ from collections.abc import Iterator, Mapping
 
 from benchmarks.goals import PROMISED, behind_peers
 from benchmarks.pages import NAMES, NONE, Measured, printed, spread, table
-from benchmarks.record import Figure
+from benchmarks.record import Figure, Record
 
 LICENCES = (
     "Data, none of which is in the repository: casting product images (Kaggle, CC BY-NC-ND 4.0), KolektorSDD\n"
     "(non-commercial), Magnetic Tile Defects, DeepPCB (MIT)."
 )
-SIZES = "256 x 256 pixels, kolektorsdd 640 x 256"
 COSTS = {"training processor s": "2", "images/processor s": "2", "training peak mib": "2", "weights mib": "2"}
 QUALITIES = {"image auroc": ".3f", "aupro": ".3f"}
 
@@ -22,8 +21,9 @@ def quality(measured: Measured) -> Iterator[str]:
     yield "## Quality"
     yield (
         "Photographs of real parts: each method trains on the normals of a folder and is judged by half of its test\n"
-        f"images; no part is in both. {SIZES}; defaults, and the default teacher\n"
-        f"for all{_settings(measured)}. {_seeds(measured)}"
+        f"images; no part is in both. Defaults, and the default teacher for all{_settings(measured)}.\n"
+        f"Image size (height x width, pixels) as chosen by the images: {_sizes(measured)}.\n"
+        f"{_seeds(measured)}"
     )
     yield "**Image AUROC, AUPRO** (castings have no masks):"
     yield _by_folder(measured, ("image auroc", ".3f"), ("aupro", ".3f"))
@@ -78,15 +78,31 @@ def _settings(measured: Measured) -> str:
     return words
 
 
+def _sizes(measured: Measured) -> str:
+    """Such as "256 x 256, 320 x 320 of pcb_00041, pcb_12100": the first is that of all others."""
+    folders: dict[str, list[str]] = {}
+    for folder in measured.folders:
+        for size in sorted({record.about["size"] for record in measured.of_methods if _is_of(record, folder)}):
+            folders.setdefault(size, []).append(folder)
+    return "; ".join(f"{size} on {', '.join(some)}" for size, some in sorted(folders.items()))
+
+
+def _is_of(record: Record, folder: str) -> bool:
+    return record.about["category"] == folder and "size" in record.about
+
+
 def _seeds(measured: Measured) -> str:
     """How many seeds, where there are more than one."""
+    folders: dict[tuple[int, str], list[str]] = {}
+    for method in measured.methods:
+        for folder in measured.folders:
+            if (count := len(measured.runs(method, folder))) > 1:
+                folders.setdefault((count, NAMES[method]), []).append(folder)
     several = [
-        f"{count} of {NAMES[method]} on {folder}"
-        for method in measured.methods
-        for folder in measured.folders
-        if (count := len(measured.runs(method, folder))) > 1
+        f"{count} of {method}" + (f" on {', '.join(some)}" if len(some) < len(measured.folders) else "")
+        for (count, method), some in folders.items()
     ]
-    return f"One seed; {', '.join(several)}." if several else "One seed."
+    return f"One seed; {'; '.join(several)}." if several else "One seed."
 
 
 def _parity(measured: Measured) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.alignment_tables import alignment
+from benchmarks.blend_tables import blends
 from benchmarks.contamination_tables import contamination
 from benchmarks.few_normals_tables import few_normals
 from benchmarks.gate_tables import promotions
@@ -73,6 +74,7 @@ def _whole_page(measured: Measured) -> str:
     sections = (
         _head,
         quality,
+        blends,
         views,
         tiles_beside_anomalib,
         alignment,
