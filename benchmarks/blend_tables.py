@@ -58,11 +58,7 @@ class Blend:
 
 def blends(measured: Measured) -> Iterator[str]:
     """The section of docs/benchmarks.md; nothing unless every method has scored every folder."""
-    scored = [
-        name
-        for name in measured.methods
-        if all("scores" in run.about for folder in measured.folders for run in measured.runs(name, folder)[:1])
-    ]
+    scored = [name for name in measured.methods if all(_is_scored(measured, name, at) for at in measured.folders)]
     if len(scored) < len(NAMES):
         return
     alone = [Blend((method,), "standardised scores") for method in scored]
@@ -81,6 +77,10 @@ def blends(measured: Measured) -> Iterator[str]:
         columns[f"{best.words}, mean of {mean}"] = [best] * len(measured.folders)
         columns[f"the best pair of each folder, mean of {mean}"] = _best_of_each(measured, some)
     yield table(["folder", *columns], _rows(measured, list(columns.values())))
+
+
+def _is_scored(measured: Measured, method: str, folder: str) -> bool:
+    return any("scores" in run.about for run in measured.runs(method, folder)[:1])
 
 
 def _best_of_each(measured: Measured, some: Sequence[Blend]) -> list[Blend]:
