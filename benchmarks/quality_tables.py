@@ -47,7 +47,7 @@ def auroc_by_folder(measured: Measured) -> Iterator[str]:
     best = sorted(measured.methods, key=lambda method: _mean_auroc(measured, method), reverse=True)[:ON_FIRST_PAGE]
     shown = [method for method in measured.methods if method in best]
     yield (
-        "Image AUROC (1 is perfect, 0.5 is chance) on real parts that no model saw, of the best "
+        "Image AUROC (1 is perfect, 0.5 chance) on real parts, best "
         f"{len(shown)} of {len(measured.methods)} methods. {_seeds(measured)}"
     )
     columns = [_with_best(measured, folder, shown) for folder in measured.folders]
@@ -61,7 +61,10 @@ def _mean_auroc(measured: Measured, method: str) -> float:
 
 
 def method_by_method(measured: Measured) -> Iterator[str]:
-    """A row a method, over all folders; then where the default is not first."""
+    """Each folder; a row a method, over all folders; then where the default is not first."""
+    yield "Image AUROC, AUPRO (castings have no masks), share of defects found:"
+    yield _by_folder(measured, ("image auroc", ".3f"), ("aupro", ".3f"), ("recall", "percent"))
+    yield "Over the folders, median and range; images above the threshold; cost:"
     rows = []
     for method in measured.methods:
         quality, cost = (_over_folders(measured, method, forms) for forms in (QUALITIES, COSTS))
