@@ -69,8 +69,7 @@ def blends(measured: Measured) -> Iterator[str]:
         "held-out normals. The half of the test images that chooses named methods and pairs, by the mean over the\n"
         "folders or for each folder by itself. Image AUROC of the half that reports:"
     )
-    default = Blend((DEFAULT,), "standardised scores")
-    columns = {f"{NAMES[DEFAULT]}, the default": [default] * len(measured.folders)}
+    columns = {f"{NAMES[DEFAULT]}, the default": [alone[scored.index(DEFAULT)]] * len(measured.folders)}
     columns["the best method of each folder"] = _best_of_each(measured, alone)
     for mean, some in pairs.items():
         best = max(some, key=lambda one: one.mean_auroc(measured, "choosing"))

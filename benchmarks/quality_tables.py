@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from benchmarks.goals import PROMISED, behind_peers
 from benchmarks.pages import NAMES, NONE, Measured, printed, spread, table
-from benchmarks.record import Figure, Record
+from benchmarks.record import Figure
 
 LICENCES = (
     "Data, none of which is in the repository: casting product images (Kaggle, CC BY-NC-ND 4.0), KolektorSDD\n"
@@ -95,16 +95,12 @@ def _settings(measured: Measured) -> str:
 
 
 def _sizes(measured: Measured) -> str:
-    """Such as "256 x 256, 320 x 320 of pcb_00041, pcb_12100": the first is that of all others."""
-    folders: dict[str, list[str]] = {}
-    for folder in measured.folders:
-        for size in sorted({record.about["size"] for record in measured.of_methods if _is_of(record, folder)}):
-            folders.setdefault(size, []).append(folder)
-    return "; ".join(f"{size} on {', '.join(some)}" for size, some in sorted(folders.items()))
-
-
-def _is_of(record: Record, folder: str) -> bool:
-    return record.about["category"] == folder and "size" in record.about
+    """Such as "256 x 256 on casting, magnetic_tile; 320 x 320 on pcb_00041"."""
+    folders: dict[str, set[str]] = {}
+    for record in measured.of_methods:
+        if "size" in record.about:  # a training that was stopped has none
+            folders.setdefault(record.about["size"], set()).add(record.about["category"])
+    return "; ".join(f"{size} on {', '.join(sorted(some))}" for size, some in sorted(folders.items()))
 
 
 def _seeds(measured: Measured) -> str:
