@@ -47,10 +47,10 @@ def compare(
     that are not worse. With fewer than 32 parts of good and of defective images none is named, and the report says
     how many to label. Where no defect is labelled, defects are drawn into good images and marked as drawn.
 
-    It takes as long as all trainings together: with all methods an hour or two on two cores. Nothing is put in force
-    unless `--promote` is given: then a model of the named method is trained on all good
-    images, and the gate compares it with the champion on images that chose nothing. A repeated command goes on with
-    what is finished, and trains only what is new. The report and all scores go to `comparisons/<category>/`.
+    It takes as long as all trainings together: with all methods from ten minutes to hours on two cores. Nothing is
+    put in force unless `--promote` is given: then a model of the named method is trained on all good images, and the
+    gate compares it with the champion on images that chose nothing. A repeated command goes on with what is finished,
+    and trains only what is new. The report and all scores go to `comparisons/<category>/`.
 
     Examples:
 
