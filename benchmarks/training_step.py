@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torchvision.models import ResNet
 
 from benchmarks.record import Record, add_results_option
-from rd_core.detectors.reverse_distillation.descent import Descent, Sources
+from rd_core.detectors.reverse_distillation.descent import Sources, StudentDescent
 from rd_core.detectors.reverse_distillation.detector import ReverseDistillation
 from rd_core.detectors.reverse_distillation.loss import flattened
 from rd_core.detectors.reverse_distillation.settings import recipe
@@ -120,7 +120,7 @@ def _our_step(teacher: str, precision: str, images: np.ndarray, steps: int) -> t
             cache.put(indices.start, features)
         pass_of_teacher = time.perf_counter() - began
         none = StreamedFeatures(model, [])
-        run = Descent(model, settings, Sources(cache, cache, none, none), lambda _: None)
+        run = StudentDescent(model, settings, Sources(cache, cache, none, none), lambda _: None)
         model.train()
         seconds = _seconds(lambda: run.descend(np.arange(len(images))), steps)
     return seconds, pass_of_teacher

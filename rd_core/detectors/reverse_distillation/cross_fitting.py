@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from rd_core.detectors.detector import CrossFit, FitProgress, Normals
 from rd_core.detectors.folds import fold_of_each
 from rd_core.detectors.reverse_distillation.blend_fitting import fit_blend
-from rd_core.detectors.reverse_distillation.descent import Descent, Sources
+from rd_core.detectors.reverse_distillation.descent import Sources, StudentDescent
 from rd_core.detectors.reverse_distillation.mirroring import may_be_mirrored
 from rd_core.detectors.reverse_distillation.model import TeacherAndStudent
 from rd_core.detectors.reverse_distillation.moments import fit_moments
@@ -133,7 +133,7 @@ class CrossFitting:
 
         model = _copy(self._fresh)
         fit_moments(model, own.train)
-        Descent(model, _in_steps(self._settings, steps), own, report).run()
+        StudentDescent(model, _in_steps(self._settings, steps), own, report).run()
         other = _copy(model) if fold == 0 else None
         fit_blend(model, own.early_stop, own.synthetic_early_stop)
         self._judges.insert(fold, model)

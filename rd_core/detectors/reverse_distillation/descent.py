@@ -1,38 +1,24 @@
-"""Gradient descent: steps, learning-rate schedule, validations on held-out normals, and early stop."""
+"""Gradient descent of Reverse Distillation: a step, its loss and its learning rate."""
 
-import copy
 import math
-import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import replace
 from functools import cached_property
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from rd_core.detectors.batches import batches
+from rd_core.detectors.descent import Course, Descent
 from rd_core.detectors.detector import FitProgress
 from rd_core.detectors.feature_detector import Features
-from rd_core.detectors.finite_loss import finite_loss
 from rd_core.detectors.reverse_distillation.loss import LOSSES, magnitude
 from rd_core.detectors.reverse_distillation.model import TeacherAndStudent
 from rd_core.detectors.reverse_distillation.settings import ReverseDistillationSettings, TrainingSettings
 from rd_core.features.cache import FeatureSource
-from rd_core.files.training_state import TrainingState, optimiser_tensors, restore_optimiser
-
-
-@dataclass(frozen=True)
-class Validation:
-    """One validation on the early-stop normals."""
-
-    step: int
-    train_loss: float
-    """mean since the previous validation"""
-    validation_loss: float
-    seconds: float
-    """since the first step"""
+from rd_core.files.training_state import TrainingState
 
 
 class Sources(NamedTuple):
@@ -44,8 +30,8 @@ class Sources(NamedTuple):
     synthetic_early_stop: FeatureSource
 
 
-class Descent:
-    """The steps of one training, up to the weights that are kept."""
+class StudentDescent(Descent):
+    """Of bottleneck, student and discriminators."""
 
     def __init__(
         self,
@@ -53,117 +39,54 @@ class Descent:
         settings: ReverseDistillationSettings,
         sources: Sources,
         report: Callable[[FitProgress], None],
-        keep: Callable[["Descent"], None] = lambda _: None,
     ) -> None:
-        """keep: called after every validation, when `state` may be called."""
-        self.model = model
-        self.config = settings.training
-        self.seed = settings.seed
-        self.sources = sources
-        self.report = report
-        self.keep = keep
+        config = settings.training
+        course = Course(
+            total=config.total_steps(len(sources.train)),
+            validate_every=config.validate_every,
+            patience=config.patience,
+            keep=config.keep,
+            learning_rate=config.learning_rate,
+            seconds=config.seconds,
+        )
+        order = batches(len(sources.train), config.batch_size, settings.seed)
+        super().__init__((model.bottleneck, model.student, *model.discriminators), course, order, report)
+        self.model, self.config, self.seed, self.sources = model, config, settings.seed, sources
         self._copies = np.random.default_rng(settings.seed)
-        self.total = self.config.total_steps(len(sources.train))
-        self.history: list[Validation] = []
-        self.step = 0
-        self.best_step = 0
-        self.stopped: Literal["steps", "patience", "seconds"] = "steps"
-        self._best_loss = math.inf
-        self._trained = (model.bottleneck, model.student, *model.discriminators)
-        self._best_weights: list[dict[str, Tensor]] = []
-        self._began = time.monotonic()
 
     @cached_property
-    def _optimiser(self) -> torch.optim.Optimizer:
+    def optimiser(self) -> torch.optim.Optimizer:
+        """See `optimiser_for`."""
         return optimiser_for(self.model, self.config)
 
-    def run(self) -> None:
-        """Train until steps, patience or time are used up, then restore the weights to keep."""
-        order = batches(len(self.sources.train), self.config.batch_size, self.seed)
-        for _ in range(self.step):  # of a training that this one goes on with
-            next(order)
-        recent: list[float] = []
-        self.model.train()
-        while self._continues():
-            rate = learning_rate_at(self._progress(), self.config)
-            for group in self._optimiser.param_groups:
-                group["lr"] = rate * group["share"]
-            recent.append(self.descend(next(order)))
-            self.step += 1
-            if self.step % self.config.validate_every == 0 or self.step == self.total:
-                self._validate(recent)
-                recent = []
-                self.keep(self)
-            self._report_progress(recent[-1] if recent else self.history[-1].train_loss)
-        if recent:
-            self._validate(recent)
-        if self.config.keep == "best":
-            for part, weights in zip(self._trained, self._best_weights, strict=True):
-                part.load_state_dict(weights)
-        else:
-            self.best_step = self.step
-
     def state(self, settings: dict[str, Any]) -> TrainingState:
-        """All that `restore` needs, right after a validation; `settings` identify the training."""
-        progress = {
-            "step": self.step,
-            "best_step": self.best_step,
-            "best_loss": self._best_loss,
-            "history": [asdict(validation) for validation in self.history],
-            "seconds": time.monotonic() - self._began,
-            "copies": self._copies.bit_generator.state,
-        }
-        tensors = optimiser_tensors(self._optimiser)
-        for kind, parts in (("now", [part.state_dict() for part in self._trained]), ("best", self._best_weights)):
-            for number, weights in enumerate(parts):
-                tensors |= {f"{kind}.{number}.{name}": tensor for name, tensor in weights.items()}
-        return TrainingState(settings, progress, tensors)
+        """See `Descent.state`."""
+        state = super().state(settings)
+        return replace(state, progress={**state.progress, "copies": self._copies.bit_generator.state})
 
     def restore(self, state: TrainingState) -> None:
-        """Continue where another descent with the same settings and sources was; `run` gives the same result."""
-        progress = state.progress
-        self.step, self.best_step, self._best_loss = (progress[name] for name in ("step", "best_step", "best_loss"))
-        self.history = [Validation(**validation) for validation in progress["history"]]
-        self._began = time.monotonic() - progress["seconds"]
-        self._copies.bit_generator.state = progress["copies"]
-        restore_optimiser(self._optimiser, state.tensors)
-        for number, part in enumerate(self._trained):
-            part.load_state_dict(_below(f"now.{number}.", state.tensors))
-        if self.config.keep == "best":
-            self._best_weights = [_below(f"best.{number}.", state.tensors) for number in range(len(self._trained))]
-
-    def _progress(self) -> float:
-        """The used share of the budget: of the steps, or of the time if that is larger."""
-        share = self.step / self.total
-        if self.config.seconds is not None:
-            share = max(share, (time.monotonic() - self._began) / self.config.seconds)
-        return share
-
-    def _continues(self) -> bool:
-        if self.step and self.config.seconds is not None and time.monotonic() - self._began > self.config.seconds:
-            self.stopped = "seconds"
-            return False
-        validations_since_best = sum(validation.step > self.best_step for validation in self.history)
-        if self.config.patience is not None and validations_since_best >= self.config.patience:
-            self.stopped = "patience"
-            return False
-        return self.step < self.total
+        """See `Descent.restore`."""
+        super().restore(state)
+        self._copies.bit_generator.state = state.progress["copies"]
 
     def descend(self, indices: np.ndarray) -> float:
-        """Take one step on the training images with these indices, in training mode; returns the loss before it."""
+        """See `Descent.descend`."""
+        rate = learning_rate_at(self.used, self.config)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate * group["share"]
         normal = self._features(self.sources.train, indices)
         shown = self._shown(normal.raw, indices)
         defective = normal if shown is normal.raw else self.model.features(shown, normal.counted)
-        self._optimiser.zero_grad(set_to_none=True)
+        self.optimiser.zero_grad(set_to_none=True)
         loss = self._loss(normal, self.model(defective.standardised))
-        value = self._finite(float(loss.detach()))
+        value = self.finite(float(loss.detach()))
         loss.backward()
         drawn = self._random_numbers()
         for discriminator in self.model.discriminators:
             apart = discriminator.loss(normal.raw, shown, drawn, normal.counted)
-            self._finite(float(apart.detach()))
+            self.finite(float(apart.detach()))
             apart.backward()
-        self._optimiser.step()
+        self.optimiser.step()
         return value
 
     def _shown(self, normal: tuple[Tensor, ...], indices: np.ndarray) -> tuple[Tensor, ...]:
@@ -193,40 +116,17 @@ class Descent:
             loss = loss + self.config.magnitude_loss * apart
         return loss
 
-    def _finite(self, loss: float) -> float:
-        return finite_loss(loss, self.step, f"Train with a learning rate below {self.config.learning_rate}.")
-
     def _features(self, source: FeatureSource, indices: np.ndarray) -> Features:
         return self.model.features(source.batch(indices.tolist()), source.counted(indices.tolist()))
 
-    def _validate(self, recent: list[float]) -> None:
-        value = self._finite(self._validation_loss())
-        seconds = time.monotonic() - self._began
-        self.history.append(Validation(self.step, float(np.mean(recent)), value, seconds))
-        if value < self._best_loss:
-            self._best_loss, self.best_step = value, self.step
-            if self.config.keep == "best":
-                self._best_weights = copy.deepcopy([part.state_dict() for part in self._trained])
-
-    @torch.no_grad()
-    def _validation_loss(self) -> float:
-        self.model.eval()
+    def validation_loss(self) -> float:
+        """See `Descent.validation_loss`."""
         total = 0.0
         for start in range(0, len(self.sources.early_stop), self.config.batch_size):
             indices = np.arange(start, min(start + self.config.batch_size, len(self.sources.early_stop)))
             targets = self._features(self.sources.early_stop, indices)
             total += float(self._loss(targets, self.model(targets.standardised))) * len(indices)
-        self.model.train()
         return total / len(self.sources.early_stop)
-
-    def _report_progress(self, loss: float) -> None:
-        validation = self.history[-1].validation_loss if self.history else None
-        seconds = time.monotonic() - self._began
-        self.report(FitProgress("steps", self.step, self.total, loss, validation, seconds))
-
-
-def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
 def learning_rate_at(progress: float, config: TrainingSettings) -> float:

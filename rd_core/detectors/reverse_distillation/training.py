@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rd_core.detectors.descent import Descent
 from rd_core.detectors.detector import FitReport, FitRun, Normals
 from rd_core.detectors.feature_sources import feature_sources
 from rd_core.detectors.reverse_distillation.blend_fitting import fit_blend
 from rd_core.detectors.reverse_distillation.cross_fitting import CrossFitting
-from rd_core.detectors.reverse_distillation.descent import Descent, Sources
+from rd_core.detectors.reverse_distillation.descent import Sources, StudentDescent
 from rd_core.detectors.reverse_distillation.mirroring import WithMirrored, may_be_mirrored
 from rd_core.detectors.reverse_distillation.model import TeacherAndStudent
 from rd_core.detectors.reverse_distillation.moments import fit_moments
@@ -48,10 +49,10 @@ def fit(model: TeacherAndStudent, normals: Normals, run: FitRun) -> FitReport:
             folds.fit(by_mirrored)
             sources = folds.kept(sources)
         fit_moments(model, sources.train)
-        descent = Descent(model, settings, sources, run.report, _keeper(resumption, described))
+        descent = StudentDescent(model, settings, sources, run.report)
         if state:
             descent.restore(state)
-        descent.run()
+        descent.run(_keeper(descent, resumption, described))
         fit_blend(model, sources.early_stop, sources.synthetic_early_stop)
     if folds:
         folds.judge(model)
@@ -68,16 +69,16 @@ def fit(model: TeacherAndStudent, normals: Normals, run: FitRun) -> FitReport:
     )
 
 
-def _keeper(resumption: Resumption | None, settings: dict[str, Any]) -> Callable[[Descent], None]:
+def _keeper(descent: Descent, resumption: Resumption | None, settings: dict[str, Any]) -> Callable[[], None]:
     """A callback that keeps a descent's state when the last one is old enough."""
     if resumption is None:
-        return lambda _: None
+        return lambda: None
     kept = time.monotonic()
 
-    def keep(run: Descent) -> None:
+    def keep() -> None:
         nonlocal kept
         if time.monotonic() - kept >= resumption.apart:
-            resumption.keep(run.state(settings).to_bytes())
+            resumption.keep(descent.state(settings).to_bytes())
             kept = time.monotonic()
 
     return keep

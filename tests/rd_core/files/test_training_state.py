@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from rd_core.detectors.checkpoint import to_bytes
-from rd_core.detectors.reverse_distillation.descent import Descent, Sources
+from rd_core.detectors.reverse_distillation.descent import Sources, StudentDescent
 from rd_core.detectors.reverse_distillation.detector import ReverseDistillation
 from rd_core.detectors.reverse_distillation.settings import ReverseDistillationSettings
 from rd_core.detectors.training import Fitted
@@ -142,11 +142,11 @@ def test_the_state_of_another_training_is_refused_before_any_work(small_config, 
 
 def test_moments_get_their_weights_memory_layout_back(small_config, state) -> None:
     """Fused steps go through memory, whatever the strides say."""
-    run = Descent(
+    run = StudentDescent(
         ReverseDistillation.build(small_config, pretrained=False), SETTINGS, Sources([], [], [], []), lambda _: None
     )
     run.restore(TrainingState.from_bytes(state, header_of(state)["training"]))
-    moments = {weight: kept["exp_avg"] for weight, kept in run._optimiser.state.items()}
+    moments = {weight: kept["exp_avg"] for weight, kept in run.optimiser.state.items()}
     assert {weight: kept.stride() for weight, kept in moments.items()} == {w: w.stride() for w in moments}
     assert any(not weight.is_contiguous() for weight in moments)
 

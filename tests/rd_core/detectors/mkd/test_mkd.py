@@ -222,7 +222,7 @@ def validations(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, torc
         kept.append({name: tensor.clone() for name, tensor in descent.model.cloner.state_dict().items()})
         return [3.0, 1.0, 2.0, 2.0, 2.0][len(kept) - 1]
 
-    monkeypatch.setattr(training._Descent, "_validation_loss", validated)
+    monkeypatch.setattr(training._ClonerDescent, "validation_loss", validated)
     yield kept
 
 

@@ -7,10 +7,11 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
+from rd_core.detectors.batches import batches
 from rd_core.detectors.checkpoint import from_bytes, to_bytes
 from rd_core.detectors.feature_detector import Features
 from rd_core.detectors.reverse_distillation.cell_discriminator import FINE, CellDiscriminator
-from rd_core.detectors.reverse_distillation.descent import Descent, Sources, batches, learning_rate_at
+from rd_core.detectors.reverse_distillation.descent import Sources, StudentDescent, learning_rate_at
 from rd_core.detectors.reverse_distillation.detector import ReverseDistillation
 from rd_core.detectors.reverse_distillation.loss import LOSSES
 from rd_core.errors import ConfigError, TooFewNormals, TrainingDiverged
@@ -233,7 +234,9 @@ def test_the_student_is_shown_synthetic_copies_of_the_same_images_and_some_as_th
             return Features(raw, raw, counted)
 
     settings = small(steps=1, batch_size=8, pseudo_anomalies=3, clean_share=0.25)
-    run = Descent(Same(), settings, Sources(Numbered(20), Numbered(2), Numbered(60), Numbered(6)), lambda _: None)
+    run = StudentDescent(
+        Same(), settings, Sources(Numbered(20), Numbered(2), Numbered(60), Numbered(6)), lambda _: None
+    )
     indices = np.array([1, 4, 5, 9, 11, 12, 17, 19])
     normal = run._features(run.sources.train, indices)
     shown = torch.stack([run._shown(normal.raw, indices)[0].flatten() for _ in range(40)]).long()
@@ -249,7 +252,7 @@ def test_the_student_is_shown_synthetic_copies_of_the_same_images_and_some_as_th
 
 def test_without_pseudo_anomalies_the_student_is_shown_the_normals(small_config):
     run_settings = small(steps=1, batch_size=4, pseudo_anomalies=0)
-    run = Descent(
+    run = StudentDescent(
         ReverseDistillation.build(small_config, pretrained=False),
         run_settings,
         Sources([], [], [], []),
@@ -264,7 +267,7 @@ def test_magnitude_counts_in_the_loss_as_much_as_it_is_told(small_config):
     losses = []
     for weight in (0.0, 1.0, 3.0):
         settings = small(steps=1, magnitude_loss=weight)
-        run = Descent(
+        run = StudentDescent(
             ReverseDistillation.build(small_config, pretrained=False),
             settings,
             Sources([], [], [], []),
@@ -343,31 +346,28 @@ def test_a_start_that_was_made_ready_for_scoring_is_refused(fitted):
         fit(small(steps=1), textured(8), textured(2), start=fitted.detector.ready())
 
 
-def descent(config, keep=lambda _: None, **settings):
+def descent(config, **settings):
     """Over streamed features, not begun."""
     model = ReverseDistillation.build(config, pretrained=False)
     sources = Sources(StreamedFeatures(model, textured(8)), StreamedFeatures(model, textured(2, seed=1)), [], [])
-    return Descent(model, small(pseudo_anomalies=0, batch_size=4, **settings), sources, lambda _: None, keep)
+    return StudentDescent(model, small(pseudo_anomalies=0, batch_size=4, **settings), sources, lambda _: None)
 
 
 def test_discriminators_learn_at_a_share_of_the_students_rate(small_config):
     run = descent(small_config, steps=2, schedule="constant", learning_rate=0.01, discriminator_rate=0.25)
     run.run()
-    assert [group["lr"] for group in run._optimiser.param_groups] == [0.01, 0.0025, 0.0025, 0.0025]
-    counted = sum(len(group["params"]) for group in run._optimiser.param_groups)
+    assert [group["lr"] for group in run.optimiser.param_groups] == [0.01, 0.0025, 0.0025, 0.0025]
+    counted = sum(len(group["params"]) for group in run.optimiser.param_groups)
     assert counted == sum(p.requires_grad for p in run.model.parameters())
 
 
 def test_the_discriminators_of_the_best_look_are_kept_with_its_student(small_config, monkeypatch):
     losses = iter([1.0, 2.0, 3.0])
-    monkeypatch.setattr(Descent, "_validation_loss", lambda _: next(losses))
+    monkeypatch.setattr(StudentDescent, "validation_loss", lambda _: next(losses))
     validations = []
 
-    def keep(run):
-        validations.append(copy.deepcopy(run.model.discriminators.state_dict()))
-
-    run = descent(small_config, keep, steps=3, validate_every=1, patience=None)
-    run.run()
+    run = descent(small_config, steps=3, validate_every=1, patience=None)
+    run.run(lambda: validations.append(copy.deepcopy(run.model.discriminators.state_dict())))
     assert run.best_step == 1
     for name, tensor in run.model.discriminators.state_dict().items():
         assert torch.equal(tensor, validations[0][name])
