@@ -65,20 +65,22 @@ def validations(result: Fitted) -> list[tuple]:
 
 
 @pytest.mark.parametrize(
-    ("changes", "stop"),
+    ("changes", "stop", "stopped_by"),
     [
-        ({"mirrored_below": 100}, 7),
-        ({"keep": "last", "pseudo_anomalies": 0, "optimiser": "adam", "schedule": "constant"}, 3),
-        ({"patience": 1, "learning_rate": 0.5}, 3),  # stops early
+        ({"mirrored_below": 100}, 7, "steps"),
+        ({"keep": "last", "pseudo_anomalies": 0, "optimiser": "adam", "schedule": "constant"}, 3, "steps"),
+        # Killed between the best validation and the end.
+        ({"steps": 40, "validate_every": 1, "patience": 2, "learning_rate": 1e-12, "warm_up": 0.0}, 8, "patience"),
     ],
     ids=["mirrored", "like the paper's", "patience"],
 )
-def test_whenever_it_is_killed_the_weights_are_those_of_a_training_that_was_not(changes, stop) -> None:
+def test_whenever_it_is_killed_the_weights_are_those_of_a_training_that_was_not(changes, stop, stopped_by) -> None:
     settings = with_training(**changes)
     whole = trained(settings)
     again = trained(settings, Resumption(states_of(settings, stop=stop)[-1], lambda _: None))
     assert to_bytes(again.detector) == to_bytes(whole.detector)
     assert validations(again) == validations(whole)
+    assert whole.report.figures["stopped_by"] == stopped_by
     for figure in ("steps", "best_step", "stopped_by"):
         assert again.report.figures[figure] == whole.report.figures[figure]
 

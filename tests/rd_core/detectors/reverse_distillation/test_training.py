@@ -137,13 +137,6 @@ def test_images_of_any_size_are_resized_to_the_models(small_config):
     assert fitted.report.figures["steps"] == 1
 
 
-def test_patience_ends_a_training_that_no_longer_improves(small_config):
-    settings = small(steps=40, batch_size=4, validate_every=1, patience=2, learning_rate=1e-12, warm_up=0.0)
-    fitted = fit(settings, textured(8), textured(2, seed=1))
-    assert fitted.report.figures["stopped_by"] == "patience"
-    assert fitted.report.figures["steps"] < 40
-
-
 def test_a_budget_of_seconds_ends_the_training(small_config):
     settings = small(steps=100_000, batch_size=4, seconds=0.5, pseudo_anomalies=1, pseudo_anomalies_in_all=0)
     fitted = fit(settings, textured(8), textured(2, seed=1))
