@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from rd_core.calibration.goals import Costs, Goal
 from rd_core.calibration.reachable import Reachable
 from rd_core.metrics.image_metrics import check_images, image_ranking
-from rd_core.metrics.intervals import CONFIDENCE, Interval, clopper_pearson
+from rd_core.metrics.intervals import TAIL, Interval, clopper_pearson
 from rd_core.metrics.part_bootstrap import bounds, part_draws, parts_as_numbers
 from rd_core.metrics.threshold_curve import ThresholdCurve
 
@@ -154,7 +154,7 @@ def _rates(
     for group in (labels, ~labels):
         hits, total = int((flagged & group).sum()), int(group.sum())
         exact = clopper_pearson(hits, total)
-        low, high = bounds(_resampled(flagged, group, number, parts), (1 - CONFIDENCE) / 2)
+        low, high = bounds(_resampled(flagged, group, number, parts), TAIL)
         both.append(Interval(exact.value, min(low, exact.low), max(high, exact.high)))
     return both[0], both[1]
 
@@ -193,7 +193,7 @@ def _saving(
     missed, stopped = goal.defect_share * goal.miss, (1 - goal.defect_share) * goal.alarm
     change = flagged.astype(np.int64) - today.astype(np.int64)
     draws = missed * _resampled(change, labels, number, parts) - stopped * _resampled(change, ~labels, number, parts)
-    low, high = bounds(draws, (1 - CONFIDENCE) / 2)
+    low, high = bounds(draws, TAIL)
     found, alarms = (_share_of_changes(int(change[group].sum()), int(group.sum())) for group in (labels, ~labels))
     value = missed * found.value - stopped * alarms.value
     return Interval(

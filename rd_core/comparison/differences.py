@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from rd_core.errors import ConfigError
 from rd_core.metrics.image_metrics import check_images, check_scores
-from rd_core.metrics.intervals import CONFIDENCE, Interval, check_confidence
+from rd_core.metrics.intervals import TAIL, Interval
 from rd_core.metrics.part_bootstrap import RankedImages, RankingMetric, bounds, part_draws, parts_as_numbers
 
 RESAMPLES = 2000
@@ -97,16 +97,15 @@ def resample(
     return Resamples(by_seed, drawn[:, ~np.isnan(drawn).any(axis=0)])
 
 
-def differences_from(reference: str, resamples: Resamples, confidence: float = CONFIDENCE) -> Differences:
-    """Compare one method with each other. Raises ConfigError for a confidence outside (0, 1)."""
-    tail = (1 - check_confidence(confidence)) / 2
+def differences_from(reference: str, resamples: Resamples) -> Differences:
+    """Compare one method with each other."""
     figures, rows = resamples.figures, dict(zip(resamples.by_seed, resamples.drawn, strict=True))
-    intervals = {name: Interval(figures[name], *bounds(drawn, tail)) for name, drawn in rows.items()}
+    intervals = {name: Interval(figures[name], *bounds(drawn, TAIL)) for name, drawn in rows.items()}
     others = [name for name in rows if name != reference]
     away = [rows[reference] - rows[name] for name in others]
     corrected = holm([_two_sided(drawn) for drawn in away])
     differences = {
-        name: Difference(Interval(figures[reference] - figures[name], *bounds(drawn, tail / len(others))), p_value)
+        name: Difference(Interval(figures[reference] - figures[name], *bounds(drawn, TAIL / len(others))), p_value)
         for name, drawn, p_value in zip(others, away, corrected, strict=True)
     }
     return Differences(reference, intervals, dict(resamples.by_seed), differences)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from rd_core.comparison.judged_images import JudgedImage, labels_of
 from rd_core.metrics.aupro import aupro
 from rd_core.metrics.defect_kinds import flagged_by_kind
-from rd_core.metrics.intervals import CONFIDENCE, Interval, clopper_pearson
+from rd_core.metrics.intervals import Interval, clopper_pearson
 from rd_core.metrics.pixel_metrics import pixel_auroc, pixel_average_precision
 from rd_core.metrics.pixel_tables import PixelTables
 from rd_core.metrics.region_recall import AREA_EDGES
@@ -74,7 +74,6 @@ def decision_figures(
     images: Sequence[JudgedImage],
     threshold: float,
     review: tuple[float, float],
-    confidence: float = CONFIDENCE,
 ) -> DecisionFigures:
     """Count the decisions about images [n] with scores [n].
 
@@ -86,10 +85,10 @@ def decision_figures(
 
     def share(name: str, chosen: NDArray[np.bool_], among: NDArray[np.bool_]) -> Share:
         hits, total = int((chosen & among).sum()), int(among.sum())
-        return Share(name, hits, total, clopper_pearson(hits, total, confidence))
+        return Share(name, hits, total, clopper_pearson(hits, total))
 
     kinds = [image.kind or NO_KIND for image in images if image.anomalous]
-    by_kind = flagged_by_kind(threshold, scores[anomalous], kinds, confidence)
+    by_kind = flagged_by_kind(threshold, scores[anomalous], kinds)
     sizes = np.array([image.defect_share or np.nan for image in images])
     within = [(sizes > above) & (sizes <= up_to) for above, up_to in pairwise(AREA_EDGES)]
     return DecisionFigures(

@@ -47,7 +47,6 @@ def choose(
     costs: Mapping[str, Cost],
     typical: Mapping[str, int],
     flattered: frozenset[str] = frozenset(),
-    confidence: float = CONFIDENCE,
 ) -> Choice:
     """Name a method from the differences between the best one and the others.
 
@@ -55,7 +54,7 @@ def choose(
     defects drawn like those that judge, which are not named by them.
     """
     best, others = differences.reference, differences.others
-    level = 1 - confidence
+    level = 1 - CONFIDENCE
     standings = {name: _standing(others.get(name), name in flattered, level) for name in differences.figures}
     if best in flattered:
         return Choice(None, None, False, (), standings, _flattered(best))

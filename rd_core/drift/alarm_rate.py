@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from scipy.stats import betabinom, binom, binomtest
+from scipy.stats import betabinom, binom
 
 from rd_core.drift.settings import DriftSettings
 from rd_core.drift.window import Baseline, Window, iso
+from rd_core.metrics.intervals import clopper_pearson
 
-CONFIDENCE = 0.95
 BELOW, WITHIN, ABOVE = "below", "within", "above"
 
 
@@ -85,16 +85,11 @@ def in_control_alarms(images: int, n: int, rank: int, defect_share: float, signi
 
 
 def _rate(first: int, last: int, images: int, alarms: int, baseline: Baseline, settings: DriftSettings) -> AlarmRate:
-    low, high = _clopper_pearson(alarms, images)
+    rate = clopper_pearson(alarms, images)
     fewest, most = in_control_alarms(
         images, len(baseline.scores), threshold_rank(baseline), settings.defect_share, settings.significance
     )
     verdict = ABOVE if alarms > most else BELOW if alarms < fewest else WITHIN
-    rate = alarms / images
-    return AlarmRate(iso(first), iso(last), images, alarms, rate, low, high, baseline.alpha, fewest, most, verdict)
-
-
-@lru_cache(maxsize=4096)
-def _clopper_pearson(alarms: int, images: int) -> tuple[float, float]:
-    interval = binomtest(alarms, images).proportion_ci(CONFIDENCE, method="exact")
-    return float(interval.low), float(interval.high)
+    return AlarmRate(
+        iso(first), iso(last), images, alarms, rate.value, rate.low, rate.high, baseline.alpha, fewest, most, verdict
+    )

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from rd_core.metrics.image_metrics import check_images
-from rd_core.metrics.intervals import CONFIDENCE, Interval, clopper_pearson
+from rd_core.metrics.intervals import Interval, clopper_pearson
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,7 @@ class Decisions:
     """share of normal images that are flagged; NaN if there are none"""
 
 
-def decisions_at(
-    threshold: float, scores: ArrayLike, is_anomalous: ArrayLike, confidence: float = CONFIDENCE
-) -> Decisions:
+def decisions_at(threshold: float, scores: ArrayLike, is_anomalous: ArrayLike) -> Decisions:
     """Count the decisions of a threshold on scores float [n] with labels bool [n].
 
     Raises ValueError for a threshold or scores that are not finite, labels that are not bool, or lengths that differ.
@@ -54,9 +52,9 @@ def decisions_at(
         alarms,
         misses,
         passes,
-        precision=clopper_pearson(hits, hits + alarms, confidence),
-        recall=clopper_pearson(hits, hits + misses, confidence),
-        false_alarm_rate=clopper_pearson(alarms, alarms + passes, confidence),
+        precision=clopper_pearson(hits, hits + alarms),
+        recall=clopper_pearson(hits, hits + misses),
+        false_alarm_rate=clopper_pearson(alarms, alarms + passes),
     )
 
 

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 from rd_core.metrics.decisions import check_threshold
 from rd_core.metrics.image_metrics import check_scores
-from rd_core.metrics.intervals import CONFIDENCE, Interval, clopper_pearson
+from rd_core.metrics.intervals import Interval, clopper_pearson
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,7 @@ class KindCount:
     """flagged / total: the kind's recall, or the false-alarm rate of normal images"""
 
 
-def flagged_by_kind(
-    threshold: float, scores: ArrayLike, kinds: Sequence[str], confidence: float = CONFIDENCE
-) -> tuple[KindCount, ...]:
+def flagged_by_kind(threshold: float, scores: ArrayLike, kinds: Sequence[str]) -> tuple[KindCount, ...]:
     """Count flagged images by kind, from scores float [n] and kinds [n]; a row a kind, in the order of their names.
 
     Raises ValueError for a threshold or scores that are not finite, or lengths that differ.
@@ -38,5 +36,5 @@ def flagged_by_kind(
     for kind in sorted(set(kinds)):
         chosen = flagged[labels == kind]
         hits = int(np.count_nonzero(chosen))
-        rows.append(KindCount(kind, hits, len(chosen), clopper_pearson(hits, len(chosen), confidence)))
+        rows.append(KindCount(kind, hits, len(chosen), clopper_pearson(hits, len(chosen))))
     return tuple(rows)

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from rd_core.errors import ConfigError
 from rd_core.metrics.image_metrics import check_images, check_scores
-from rd_core.metrics.intervals import CONFIDENCE, check_confidence
+from rd_core.metrics.intervals import CONFIDENCE
 from rd_core.metrics.part_bootstrap import RankedImages, RankingMetric, bounds, part_draws, parts_as_numbers
 
 
@@ -60,7 +60,7 @@ def metric_difference(
         metric(ranked[1].weighted(times)) - metric(ranked[0].weighted(times))
         for times in part_draws(count, len(labels), resamples, seed)
     ]
-    return Difference(was, became, *bounds(np.concatenate(draws), 1 - check_confidence(confidence)))
+    return Difference(was, became, *bounds(np.concatenate(draws), 1 - _checked(confidence)))
 
 
 def mean_difference(
@@ -81,7 +81,7 @@ def mean_difference(
     gains, cases = np.bincount(number, became - was, count), np.bincount(number, minlength=count)
     draws = [(times @ gains) / (times @ cases) for times in part_draws(count, len(was), resamples, seed)]
     return Difference(
-        float(was.mean()), float(became.mean()), *bounds(np.concatenate(draws), 1 - check_confidence(confidence))
+        float(was.mean()), float(became.mean()), *bounds(np.concatenate(draws), 1 - _checked(confidence))
     )
 
 
@@ -89,3 +89,10 @@ def _parts(parts: Sequence[str], cases: NDArray[np.generic], resamples: int) -> 
     if resamples < 1:
         raise ConfigError(f"{resamples} resamples give no bounds. Draw some 2000.")
     return parts_as_numbers(parts, len(cases))
+
+
+def _checked(confidence: float) -> float:
+    """Return the confidence. Raises ConfigError when it is outside (0, 1)."""
+    if not 0 < confidence < 1:
+        raise ConfigError(f"a confidence of {confidence} gives no interval. Give a share between 0 and 1, as 0.95.")
+    return confidence

@@ -11,11 +11,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from rd_core.errors import ConfigError
 from rd_core.metrics.image_metrics import check_images
-from rd_core.metrics.intervals import CONFIDENCE, Interval, check_confidence
+from rd_core.metrics.intervals import TAIL, Interval
 from rd_core.metrics.ranking import Ranking
 
 RankingMetric = Callable[[Ranking], NDArray[np.float64]]
-"""a metric of rankings with counts [..., k], as auroc, average_precision and f1_max of ranking.py"""
+"""a metric of rankings with counts [..., k], as auroc and average_precision of ranking.py"""
 
 _CELLS = 500_000
 """resamples times images at a time: some MB, which fit the processor's cache"""
@@ -28,26 +28,24 @@ def part_bootstrap(
     parts: Sequence[str],
     *,
     resamples: int = 1000,
-    confidence: float = CONFIDENCE,
     seed: int = 0,
 ) -> Interval:
     """Compute a metric of scores float [n] and labels bool [n] and its interval over resampled parts [n].
 
     Deterministic by seed. Resamples in which the metric is undefined are left out; with a handful of parts of either
     label the interval is too narrow. Raises ValueError as image_auroc does and for fewer than two parts, ConfigError
-    for no resamples or a confidence outside (0, 1).
+    for no resamples.
     """
     values, labels = check_images(scores, is_anomalous)
     if resamples < 1:
         raise ConfigError(f"{resamples} resamples give no interval. Draw some 1000.")
     number, count = parts_as_numbers(parts, len(values))
-    tail = (1 - check_confidence(confidence)) / 2
     ranked = RankedImages(values, labels, number)
     value = float(metric(ranked.weighted(np.ones((1, count), dtype=np.int64)))[0])
     draws = np.concatenate(
         [metric(ranked.weighted(times)) for times in part_draws(count, len(values), resamples, seed)]
     )
-    return Interval(value, *bounds(draws, tail))
+    return Interval(value, *bounds(draws, TAIL))
 
 
 def bounds(draws: NDArray[np.float64], tail: float) -> tuple[float, float]:

@@ -53,11 +53,6 @@ def average_precision(ranking: Ranking) -> NDArray[np.float64]:
     return np.where(_defined(ranking), average, np.nan)
 
 
-def f1_max(ranking: Ranking) -> NDArray[np.float64]:
-    """The value of oracle_f1 of each resample, [...]."""
-    return np.where(_defined(ranking), _f1(ranking).max(axis=-1, initial=0), np.nan)
-
-
 def oracle_f1(ranking: Ranking) -> OracleF1:
     """The best F1 of one ranking (no leading axes) and its threshold, the highest of several."""
     if not _defined(ranking):

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rd_core.errors import ConfigError
-from rd_core.metrics.intervals import CONFIDENCE, Interval, clopper_pearson
+from rd_core.metrics.intervals import Interval, clopper_pearson
 from rd_core.metrics.pixel_truth import DefectiveMap, pixel_truths
 from rd_core.pictures.masks import region_of_pixels
 
@@ -91,11 +91,11 @@ class RegionRecall:
         )
         return RegionRecall(*mine, found, total)
 
-    def by_size(self, confidence: float = CONFIDENCE) -> tuple[SizeRecall, ...]:
+    def by_size(self) -> tuple[SizeRecall, ...]:
         """A row for each range of sizes, from small to large. Recall is NaN, in [0, 1], for a range without
         regions."""
         return tuple(
-            SizeRecall(above, up_to, found, total, clopper_pearson(found, total, confidence))
+            SizeRecall(above, up_to, found, total, clopper_pearson(found, total))
             for (above, up_to), found, total in zip(pairwise(self.edges), self.found, self.total, strict=True)
         )
 

@@ -18,13 +18,6 @@ def test_the_four_counts_and_their_shares():
     assert decisions.false_alarm_rate == clopper_pearson(1, 4)
 
 
-def test_another_confidence_reaches_all_intervals():
-    decisions = decisions_at(0.5, SCORES, LABELS, 0.5)
-    assert decisions.precision == clopper_pearson(3, 4, 0.5)
-    assert decisions.recall == clopper_pearson(3, 5, 0.5)
-    assert decisions.false_alarm_rate == clopper_pearson(1, 4, 0.5)
-
-
 def test_shares_of_nothing_are_undefined():
     none_flagged = decisions_at(1.0, SCORES, LABELS)
     assert np.isnan(none_flagged.precision.value)

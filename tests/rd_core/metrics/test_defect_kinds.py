@@ -10,10 +10,6 @@ def test_a_row_for_each_kind_in_the_order_of_names():
     assert [r.share for r in rows] == [clopper_pearson(0, 1), clopper_pearson(1, 2), clopper_pearson(2, 2)]
 
 
-def test_another_confidence_reaches_the_intervals():
-    assert flagged_by_kind(0.5, [0.9, 0.1], ["a", "a"], 0.5)[0].share == clopper_pearson(1, 2, 0.5)
-
-
 def test_no_images_no_rows():
     assert flagged_by_kind(0.5, [], []) == ()
 

@@ -83,5 +83,6 @@ def test_inputs_that_cannot_be_are_refused():
         mean_difference(before, after, ["a"] * len(before))
     with pytest.raises(ConfigError, match="0 resamples"):
         mean_difference(before, after, parts, resamples=0)
-    with pytest.raises(ConfigError, match="confidence"):
-        mean_difference(before, after, parts, confidence=95)
+    for confidence in (0, 1, 95, float("nan")):
+        with pytest.raises(ConfigError, match="confidence"):
+            mean_difference(before, after, parts, confidence=confidence)

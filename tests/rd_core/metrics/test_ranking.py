@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from rd_core.metrics.ranking import Ranking, auroc, average_precision, f1_max, oracle_f1
+from rd_core.metrics.ranking import Ranking, auroc, average_precision, oracle_f1
 from tests.examples import examples
 from tests.rd_core.metrics.random_maps import f1
 
@@ -43,7 +43,6 @@ def test_the_oracle_is_the_best_of_all_thresholds_and_keeps_its_word(ranking):
     result = oracle_f1(ranking)
     assert result.value == pytest.approx(best)
     assert f1(labels, scores > result.threshold) == pytest.approx(best)
-    assert float(f1_max(ranking)) == result.value
 
 
 @given(st.lists(rankings(), min_size=2, max_size=4))
@@ -52,14 +51,14 @@ def test_many_resamples_at_once_give_what_each_gives(given_rankings):
     k = min(len(r.values) for r in given_rankings)
     one = [Ranking(given_rankings[0].values[:k], r.normal[:k], r.anomalous[:k]) for r in given_rankings]
     stacked = Ranking(one[0].values, np.stack([r.normal for r in one]), np.stack([r.anomalous for r in one]))
-    for metric in (auroc, average_precision, f1_max):
+    for metric in (auroc, average_precision):
         np.testing.assert_array_equal(metric(stacked), [metric(r) for r in one])
 
 
 @pytest.mark.parametrize(("normal", "anomalous"), [([1, 2], [0, 0]), ([0, 0], [3, 0]), ([], [])])
 def test_one_kind_alone_has_no_metric(normal, anomalous):
     ranking = Ranking(np.arange(len(normal)), np.array(normal, int), np.array(anomalous, int))
-    for metric in (auroc, average_precision, f1_max):
+    for metric in (auroc, average_precision):
         assert np.isnan(metric(ranking))
     assert np.isnan([oracle_f1(ranking).value, oracle_f1(ranking).threshold]).all()
 
