@@ -66,8 +66,9 @@ class PaDiM(RefittableDetector[PaDiMSettings]):
             f"{positions:,} Gaussians of {dimensions} dimensions from {count:,} images{few}",
             {"images": count, "positions": positions, "gaussian_bytes": self.settings.needed_bytes},
         )
-        # Variances of channels make the ridge, and of those no part can be left out by a downdate.
-        return Learnt(fitted, None if self.settings.standardise else partial(self._leave_out, gathered.moments))
+        # A downdate leaves no part out of a ridge of the channels' variances, nor of positions that only some show.
+        exactly = gathered.moments.alike and not self.settings.standardise
+        return Learnt(fitted, partial(self._leave_out, gathered.moments) if exactly else None)
 
     def _leave_out(self, moments: PositionMoments, normals: CrossNormals) -> HeldOut:
         """Judge every image by the Gaussians without its part; all parts of one size share a factorisation."""
@@ -109,5 +110,5 @@ class _EmbeddingMoments:
         self.moments = PositionMoments(rows * columns, detector.settings.dimensions, detector.device)
 
     def add(self, features: tuple[Tensor, ...], counted: CountedPixels | None = None) -> None:
-        del counted  # the features of ignored positions are zeros, and so are the distances there
-        self.moments.add(self._detector.embeddings(features))
+        seen = None if counted is None else counted.on_grid(STRIDE).flatten(1)
+        self.moments.add(self._detector.embeddings(features), seen)

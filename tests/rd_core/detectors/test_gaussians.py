@@ -63,16 +63,33 @@ def test_copies_of_one_normal_and_a_constant_channel_leave_the_ridge_alone():
 
 
 def test_a_position_learns_from_the_images_that_show_it_alone():
+    """The other ones' embeddings count in nothing. Distances are scaled, by less where most images show it."""
     normals, queries = _images(12), _images(5, seed=1)
     counted = torch.from_numpy(np.random.default_rng(2).random((12, POSITIONS)) < 0.7)
-    counted[:, 3], counted[1:, 4] = False, False
-    counted[0, 4] = True
+    counted[:, 3], counted[1:, 4], counted[:, 5], counted[4:, 6] = False, False, True, False
+    counted[0, 4] = counted[:4, 6] = True
     moments = PositionMoments(POSITIONS, DIMENSIONS, torch.device("cpu"))
     for some, seen in zip(normals.split(5), counted.split(5), strict=True):
-        moments.add(some * seen[..., None], seen)
+        moments.add(some.masked_fill(~seen[..., None], 99), seen)
     result = mahalanobis(queries, *moments.gaussians(torch.full((DIMENSIONS,), RIDGE)))
     assert not result[:, 3:5].any(), "no two images show them"
-    for position in (0, 5, POSITIONS - 1):
+    scales = {}
+    for position in (0, 5, 6):
         own = normals[counted[:, position], position : position + 1].repeat(1, POSITIONS, 1)
         expected = _reference(own, queries[:, position : position + 1].repeat(1, POSITIONS, 1))[:, 0]
-        np.testing.assert_allclose(result[:, position], expected, rtol=1e-4)
+        scales[position] = result[:, position].numpy() / expected
+        np.testing.assert_allclose(scales[position], scales[position][0], rtol=1e-4)
+    assert scales[6][0] < 0.7 * scales[0][0] < 0.7 and scales[5][0] == pytest.approx(1)
+
+
+@pytest.mark.parametrize("count", [40, 9])
+def test_unseen_normals_lie_as_far_from_gaussians_of_few_images_as_from_those_of_all(count):
+    """Also where the ridge decides, since there are hardly more images than dimensions."""
+    normals, queries = _images(count), _images(60, seed=1)
+    shown = torch.tensor([2, 3, count // 2, count - 1, count])[torch.arange(POSITIONS) % 5]
+    moments = PositionMoments(POSITIONS, DIMENSIONS, torch.device("cpu"))
+    moments.add(normals, torch.arange(count)[:, None] < shown)
+    squares = mahalanobis(queries, *moments.gaussians(torch.full((DIMENSIONS,), RIDGE))).square()
+    means = np.array([squares[:, shown == number].mean().sqrt() for number in shown[:5]])
+    np.testing.assert_allclose(means, means[-1], rtol=0.35)
+    assert abs(np.log(means[2] / means[-1])) < 0.15
