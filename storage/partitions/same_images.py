@@ -69,6 +69,10 @@ class _Sealed:
         """Whether the object with this digest is that image; without a row, by its time."""
         return digest == self.digest if self.has_row else image.modified == self.modified
 
+    def is_not(self, image: ObjectInfo, digest: str | None) -> bool:
+        """Whether it is another image: bytes that cannot be had (None) say nothing against the row there is."""
+        return not self.is_of(image, digest) and (digest is not None or not self.has_row)
+
 
 @dataclass(frozen=True)
 class _Memory:
@@ -148,11 +152,10 @@ def _changed(
             digests = pool.map(lambda image: _known_or_read(images, memory, image), some)
             for image, (digest, etag) in zip(some, digests, strict=True):
                 before = sealed[image.key]
-                if before.is_of(image, digest):
-                    if before.has_row and etag == image.etag:
-                        same.append((where.model_version, image.key, image.etag, known[image.key], digest))
-                elif digest is not None or not before.has_row:
-                    yield image  # bytes that cannot be had say nothing against the row there is
+                if before.is_not(image, digest):
+                    yield image
+                elif before.is_of(image, digest) and before.has_row and etag == image.etag:
+                    same.append((where.model_version, image.key, image.etag, known[image.key], digest))
             _remember(store, where, same, tell)
 
 

@@ -205,6 +205,13 @@ def test_a_row_is_not_given_up_for_a_picture_that_cannot_be_read_now(
 
     monkeypatch.setattr(LocalStore, "read_with_etag", denied)
     assert look(local, night).same == 5
+    seal = read_seal(local, night.partition)
+    assert seal
+    part = seal.plans[0].parts[0].key
+    rows = local.read(part)
+    local.write(part, b"no parquet")  # then there is no row to give up, and the time is another
+    assert [one.key for one in look(local, night).changed] == [A]
+    local.write(part, rows)
     locked.clear()
     local.write(A, b"A")
     assert [one.key for one in look(local, night).changed] == [A]
