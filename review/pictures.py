@@ -4,7 +4,7 @@ import io
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from threading import Lock
 
 import numpy as np
@@ -66,7 +66,7 @@ class Pictures:
         self._store, self._images = store, images
         self._lock = Lock()
         self._normals = lru_cache(maxsize=64)(self._read_normals)
-        self._card = lru_cache(maxsize=64)(self._read_card)
+        self._card = lru_cache(maxsize=64)(partial(models.read_card, store))
         self._pixels = lru_cache(maxsize=16)(self._read_pixels)
         self.thumbnail = lru_cache(maxsize=_THUMBNAILS_KEPT)(self._draw_thumbnail)
         self.nearest = lru_cache(maxsize=4096)(self._nearest)
@@ -186,9 +186,6 @@ class Pictures:
         """With its longest side at most LONGEST_SIDE."""
         with room_for(data):
             return shrunk(decode(data, **card.preprocessing.decoding), LONGEST_SIDE)
-
-    def _read_card(self, category: str, version: str) -> ModelCard:
-        return models.read_card(self._store, category, version)
 
 
 def _thumbnail(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:

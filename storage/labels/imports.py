@@ -14,7 +14,7 @@ from storage.images import decode_mask
 from storage.labels import labels
 from storage.labels.annotators import identity
 from storage.labels.known_images import KnownImages, Names, UnusableLabels
-from storage.labels.label_studio import Annotation, read_export
+from storage.labels.label_studio import Annotation, Export, read_export
 from storage.labels.labels import Label
 from storage.labels.reading import TableReading
 from storage.labels.times import refuse_impossible
@@ -88,32 +88,35 @@ def import_labels(
     `choices` and `image_tag` as for `read_export`; `table`: how to read a table. Raises UnusableLabels and
     StorageError, without writing a label.
     """
-    suffix = refuse_other_file(file_name)
-    known = KnownImages(images, category)
-    if suffix != ".json":
-        if image_tag is not None:
-            raise UnusableLabels(f"{file_name} is a table, which has no Image tags. Leave --image-tag out.")
-        plan = plan_table(
-            store,
-            category,
-            data,
-            file_name,
-            now=now,
-            purpose=purpose,
-            table=table,
-            keys_of=lambda cells: (known.key_of(cells["image_key"]), cells["mask_key"]),
-        )
-        return write_plan(store, category, plan)
-    if table.is_given:
+    is_table = refuse_other_file(file_name) != ".json"
+    if is_table and image_tag is not None:
+        raise UnusableLabels(f"{file_name} is a table, which has no Image tags. Leave --image-tag out.")
+    if not is_table and table.is_given:
         raise UnusableLabels(
             f"{file_name} is Label Studio's JSON, which has no columns and no delimiter, so no label was read. Leave "
             "--delimiter, --encoding and --column out."
         )
+    known = KnownImages(images, category)
+    if not is_table:
+        export = read_export(data, known.key_of, choices, now=now, image_tag=image_tag)
+        return _import_export(store, category, export, _name(file_name, data, (choices, image_tag)), purpose)
+    plan = plan_table(
+        store,
+        category,
+        data,
+        file_name,
+        now=now,
+        purpose=purpose,
+        table=table,
+        keys_of=lambda cells: (known.key_of(cells["image_key"]), cells["mask_key"]),
+    )
+    return write_plan(store, category, plan)
+
+
+def _import_export(store: Store, category: str, export: Export, name: str, purpose: str | None) -> Imported:
     history = labels.to_labels(labels.read_label_history(store, category))
     purposes = {label.image_key: label.purpose for label in history}
     masks: dict[str, bytes] = {}
-    name = _name(file_name, data, (choices, image_tag))
-    export = read_export(data, known.key_of, choices, now=now, image_tag=image_tag)
     incoming = [
         _label(annotation, category, masks, purpose or purposes.get(annotation.image_key))
         for annotation in export.annotations

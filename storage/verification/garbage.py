@@ -224,10 +224,8 @@ def _of_day(store: Store, category: str, day: date) -> UnsealedObjects:
 def _readable_seals(store: Store) -> Iterator[seals.Seal]:
     for info in store.list(layout.seals_prefix()):
         try:
-            if of := layout.seal_partition(info.key):
-                seal = seals.read_seal(store, Partition(*of))
-                if seal is not None:
-                    yield seal
+            if (of := layout.seal_partition(info.key)) and (seal := seals.read_seal(store, Partition(*of))):
+                yield seal
         except OF_ONE_OBJECT:
             continue  # `rd-inspect verify` tells of it
 
