@@ -44,7 +44,6 @@ class Redecided:
     """version whose scores were decided anew; None: no version with comparable scores has a complete day"""
     images: int
     """rows written now; 0 if all were there"""
-    anomalous_before: int
     anomalous: int
 
 
@@ -65,7 +64,7 @@ def redecide_partition(store_uri: str, partition: Partition, *, run_id: str, now
     store = open_store(store_uri)
     source = _source(store, partition)
     if source is None:
-        return Redecided(partition, None, 0, 0, 0)
+        return Redecided(partition, None, 0, 0)
     of = source.partition.model_version
     made: dict[str, str] = {}  # digest of each plan -> digest of the one that decides it anew
     counts: Counter[str] = Counter()
@@ -89,7 +88,7 @@ def redecide_partition(store_uri: str, partition: Partition, *, run_id: str, now
         run_id, partition.category, partition.run_date, partition.model_version, of,
         counts["images"], counts["after"], counts["before"],
     )  # fmt: skip
-    return Redecided(partition, of, counts["images"], counts["before"], counts["after"])
+    return Redecided(partition, of, counts["images"], counts["after"])
 
 
 def source_of(store: Store, plan: Plan, index: int) -> SealedPart:
