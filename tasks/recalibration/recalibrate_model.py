@@ -15,7 +15,8 @@ from prefect.logging import get_run_logger
 from rd_core.calibration.pixel_threshold import PixelCounts
 from rd_core.calibration.threshold import Threshold, calibrate, proven_rate
 from rd_core.calibration.unlabelled import calibrate_unlabelled, fewest_scores
-from rd_core.errors import TooFewNormals
+from rd_core.detectors.registry import settings_class
+from rd_core.errors import ConfigError, TooFewNormals
 from rd_core.pictures.image_view import ImageView
 from reports.promise import promise_in_words
 from storage.filesystem import Store, open_store
@@ -28,7 +29,7 @@ from tasks.recalibration.labelled_normals import FEWEST_NORMALS
 from tasks.recalibration.order import HELD_OUT, LABELLED, UNLABELLED, UNLABELLED_DAYS, RecalibrateOrder
 from tasks.recalibration.sealed_scores import ScoredImage, last_sealed_day, window_before
 from tasks.reporting.promise import promise_of
-from tasks.training.ignored import ignored_by, ignored_share, ignoring
+from tasks.training.ignored import ignored_by, ignored_share, ignoring, uncovered_share
 from tasks.training.parts import images_by_part
 from tasks.training.set_aside_report import write_set_aside_report
 from tasks.worker.faults import ON_STORAGE_FAULT
@@ -37,6 +38,8 @@ from tasks.worker.scorer import warm_scorer
 from tasks.worker.software import software
 from tasks.worker.worker_process import prepare_worker_process
 
+MOST_UNCOVERED = 0.001
+"""share of the image that may count though the weights have never seen it: outlines are redrawn by a pixel"""
 NOTHING_PROVEN = 1.0
 """false-alarm rate that images prove at which nobody has looked"""
 
@@ -109,7 +112,8 @@ def recalibrate_model(
     """Calibrate, publish, and promote on request. Equal inputs at the same `now` give the same version.
 
     The new images alone decide, without the old calibration: after a lasting change only they keep the promise.
-    Raises TooFewNormals, OtherPreprocessing, Conflict if another model was promoted meanwhile.
+    Raises TooFewNormals, OtherPreprocessing, ConfigError for a region that uncovers what a method that knows places
+    has not learnt, Conflict if another model was promoted meanwhile.
     """
     started = time.perf_counter()
     prepare_worker_process()
@@ -120,6 +124,7 @@ def recalibrate_model(
     if order.held_out:
         new = with_alpha(card, order, run_id=run_id, now=now)
     else:
+        _refuse_unseen_places(store, card)
         found = _unlabelled(store, order, card) if order.unlabelled else _labelled(store, images, order, card)
         new = _card(store, order, card, found, run_id=run_id, now=now)
         basis, withstands = found.images, found.withstands
@@ -165,6 +170,19 @@ def _labelled(store: Store, images: Store, order: RecalibrateOrder, card: ModelC
     threshold = calibrate(basis.scores, order.alpha, extrapolate=order.extrapolate)
     parts = images_by_part([image.key for image in basis.used], card.images.part_pattern)
     return _Calibrated(basis, threshold, proven_rate(parts, threshold.alpha))
+
+
+def _refuse_unseen_places(store: Store, card: ModelCard) -> None:
+    """Raise ConfigError if the card counts places that were ignored when its weights learnt."""
+    learnt = models.read_card(store, card.category, card.weights_version)
+    share = uncovered_share(ignored_by(learnt), ignored_by(card))
+    if share > MOST_UNCOVERED and settings_class(card.method.name).knows_places:
+        raise ConfigError(
+            f"The ignored region of {card.category} leaves in {share:.1%} of the image that it left out when "
+            f"{learnt.version} was trained, and {card.method.name} knows nothing of places that it has not seen: no "
+            f"defect there would be found, so {card.version} keeps its threshold. Train: rd-inspect train --category "
+            f"{card.category}"
+        )
 
 
 def _too_few(order: RecalibrateOrder, basis: Basis, what: str, needed: str, cure: str) -> TooFewNormals:

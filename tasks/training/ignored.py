@@ -28,6 +28,14 @@ def ignored_share(ignore: Ignore | None) -> float:
     return 0.0 if ignore is None else float(ignore.on((_SIDE, _SIDE)).mean())
 
 
+def uncovered_share(before: Ignore | None, now: Ignore | None) -> float:
+    """Share of the image that the first region ignores and the second does not, to about a thousandth."""
+    if before is None:
+        return 0.0
+    uncovered = before.on((_SIDE, _SIDE))
+    return float((uncovered if now is None else uncovered & ~now.on((_SIDE, _SIDE))).mean())
+
+
 def ignoring(card: ModelCard, ignore: Ignore | None) -> ModelCard:
     """The card with that region in its view."""
     view = replace(ImageView.from_dict(card.preprocessing.view), ignore=ignore)

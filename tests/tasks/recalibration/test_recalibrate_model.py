@@ -9,7 +9,10 @@ import pytest
 from PIL import Image
 from prefect.logging import disable_run_logger
 
-from rd_core.errors import TooFewNormals
+from proofs.model_cards import publish_made_up
+from rd_core.errors import ConfigError, TooFewNormals
+from rd_core.pictures.ignored_regions import Ignore
+from rd_core.pictures.image_view import ImageView
 from storage.errors import Conflict
 from storage.filesystem import Store
 from storage.models import models
@@ -23,7 +26,7 @@ from tasks.recalibration.recalibrate_model import RecalibratedModel, recalibrate
 from tasks.training.ignored import ignored_by
 from tests.drift_plants import CORNER, FIRST, Day, put_calibrated_model, put_days
 from tests.factories import DAY, NOW
-from tests.rd_core.striped_images import textured, with_blot
+from tests.rd_core.striped_images import SIZE, textured, with_blot
 from tests.retraining_plants import (
     ALPHA,
     encoded,
@@ -135,6 +138,25 @@ def test_too_few_normals_for_a_changed_region_ask_for_a_training(store: Store) -
     put_champion(store, "cloth")
     with pytest.raises(TooFewNormals, match=r"^4 labelled normals .* or train: rd-inspect train --category cloth"):
         recalibrate(store, ignore=CORNER)
+
+
+LEFT_HALF = Ignore(polygons=(((0.0, 0.0), (0.5, 0.0), (0.5, 1.0), (0.0, 1.0)),))
+
+
+def test_a_method_that_knows_places_counts_none_that_it_has_not_seen(plant: Store) -> None:
+    old, weights = models.read_card(plant, "cloth", "v1"), models.read_weights(plant, "cloth", "v1")
+    view = {"version": old.preprocessing.version, "view": ImageView(SIZE, SIZE, ignore=CORNER).to_dict()}
+    maps = {"height": old.maps.height, "width": old.maps.width}
+    for name in ("padim", "reverse_distillation"):
+        publish_made_up(
+            plant, "cloth", name, weights, side=SIZE, maps=maps, method={"name": name}, preprocessing=view
+        )
+    larger = recalibrate(plant, version="padim", ignore=LEFT_HALF)
+    assert recalibrate(plant, version=larger.version, ignore=CORNER).ignored == pytest.approx(0.25, abs=0.002)
+    with pytest.raises(ConfigError, match=r"leaves in 25\.\d% of the image .* when padim was trained.*Train: "):
+        recalibrate(plant, version=larger.version, ignore=None)
+    assert not recalibrate(plant, version=larger.version, held_out=True, alpha=0.3, ignore=None).region_is_new
+    assert recalibrate(plant, version="reverse_distillation", ignore=None).ignored == 0
 
 
 def test_another_alpha_keeps_the_region(plant: Store) -> None:
