@@ -17,7 +17,7 @@ from benchmarks.few_normals_tables import few_normals
 from benchmarks.gate_tables import promotions
 from benchmarks.goals import behind_peers, goals
 from benchmarks.method_choice_tables import method_choice
-from benchmarks.pages import Measured, table
+from benchmarks.pages import Measured, is_further_seed, table
 from benchmarks.quality_tables import auroc_by_folder, method_by_method, quality
 from benchmarks.record import RESULTS, ROOT, read_records
 from benchmarks.resampled_tables import resampled
@@ -94,7 +94,7 @@ def _whole_page(measured: Measured) -> str:
 
 
 def _head(measured: Measured) -> Iterator[str]:
-    machine = measured.records[0].machine
+    machine = next(record.machine for record in measured.records if not is_further_seed(record))
     yield "# Benchmarks"
     yield (
         "`make tables` renders this page from [benchmarks/results](../benchmarks/results); each file there has a\n"
@@ -103,7 +103,7 @@ def _head(measured: Measured) -> Iterator[str]:
     yield (
         f"Machine: {machine['cores']} cores ({machine['cpu']}), {machine['memory_gib']} GiB, no GPU, Python "
         f"{machine['python']}, torch {machine['torch']}.\nOther programs ran on it: ratios and processor seconds are "
-        "more reliable than seconds and rates."
+        "more reliable than seconds and rates. Qualities of seeds 1 and 2 may be of another: the records name it."
     )
 
 
