@@ -4,7 +4,7 @@ import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,6 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
 
-from rd_core.calibration.holdout import parts_of
 from rd_core.calibration.threshold import normals_needed
 from rd_core.comparison.halves import halves_of
 from rd_core.comparison.judged_images import JudgedImage
@@ -30,6 +29,7 @@ from tasks.reporting.labelled_pixels import Uncountable
 from tasks.training.fit_model import NoNormals
 from tasks.training.normal_alignment import align_normals
 from tasks.training.normal_images import NormalImages, read_normal_images
+from tasks.training.parts import parts_of_keys
 from tasks.training.training_request import TrainingRequest
 from tasks.worker.faults import ON_STORAGE_FAULT
 from tasks.worker.picture_reader import read_picture
@@ -213,8 +213,7 @@ def _divided(labelled: LabelledImages, everything: NormalImages, request: Traini
 
 def _part_of(keys: Sequence[str], pattern: str | None) -> dict[str, str]:
     """The part that each image shows, by key; without a pattern each shows one of its own."""
-    names = [PurePosixPath(key).name for key in keys]
-    return dict(zip(keys, keys if pattern is None else parts_of(names, pattern), strict=True))
+    return dict(zip(keys, parts_of_keys(keys, pattern, must_match=True), strict=True))
 
 
 def _aligned(

@@ -7,14 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date
-from pathlib import PurePosixPath
 from typing import Any
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
 
-from rd_core.calibration.holdout import parts_of
 from rd_core.calibration.robust_outliers import robust_z
 from rd_core.errors import ConfigError
 from rd_core.pictures.near_duplicates import MOST_BITS
@@ -41,6 +39,7 @@ from tasks.retraining.considered_normals import (
     write_considered,
 )
 from tasks.retraining.scored_normals import ScoredNormal, find_duplicates, hashes_of, log_scores, score_normals
+from tasks.training.parts import parts_of_keys
 from tasks.worker.faults import ON_STORAGE_FAULT
 from tasks.worker.progress import tell_phase
 from tasks.worker.scorer import warm_scorer
@@ -164,8 +163,7 @@ def _labelled(store: Store, order: GatherOrder, card: ModelCard, learned: ModelC
     known = {*learned.images.used, *set_aside} - looked_again
     aside = {*known, *learned.images.duplicates}
     chosen = sorted(may_train - aside) + sorted(known)
-    pattern = order.part_pattern
-    parts = chosen if pattern is None else parts_of([PurePosixPath(key).name for key in chosen], pattern)
+    parts = parts_of_keys(chosen, order.part_pattern, must_match=True)
     rows = {}
     for key, part in zip(chosen, parts, strict=True):
         label, is_new = table.get(key), key not in aside

@@ -11,13 +11,13 @@ from pathlib import PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
-from rd_core.calibration import holdout
 from rd_core.pictures.alignment import Offset
 from rd_core.pictures.image_statistics import ImageStatistics
 from rd_core.pictures.read_ahead import read_ahead
 from storage.filesystem import Store
 from storage.images import list_images
 from storage.labels import labels
+from tasks.training.parts import parts_of_keys
 from tasks.worker.picture_reader import read_picture
 from tasks.worker.preprocessing import PREPROCESSING_VERSION, ImageFormat
 
@@ -69,9 +69,8 @@ class NormalImages:
         return [PurePosixPath(key).name for key in self.keys]
 
     def parts(self, pattern: str | None) -> list[str]:
-        """The part of each image; without a pattern its key, because cameras restart their numbers every night.
-        Raises ConfigError as rd_core.calibration.holdout.parts_of."""
-        return list(self.keys) if pattern is None else holdout.parts_of(self.names, pattern)
+        """The part of each image. Raises ConfigError, see `parts_of_keys`."""
+        return parts_of_keys(self.keys, pattern, must_match=True)
 
 
 class PixelSource:

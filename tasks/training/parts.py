@@ -10,10 +10,15 @@ from rd_core.errors import ConfigError
 from storage.layout import production_day
 
 
-def parts_of_keys(keys: Sequence[str], pattern: str | None) -> list[str]:
-    """The part of each image by the last part of its key, as in training. Without a pattern, or with one that matches
-    no name because it belongs to others, each image is a part of its own. A pattern of view and serial tells parts
-    within a production day: cameras count through anew every day."""
+def parts_of_keys(keys: Sequence[str], pattern: str | None, *, must_match: bool = False) -> list[str]:
+    """The part of each image by the last part of its key: one rule for whatever trains, holds out or judges.
+
+    Without a pattern, or with one that matches no name because it belongs to others, each image is a part of its
+    own; `must_match`: ConfigError, as rd_core.calibration.holdout.parts_of, for one that matches no name. A pattern
+    of view and serial tells parts within a production day: cameras count through anew every day.
+    """
+    if must_match:
+        parts_of([PurePosixPath(key).name for key in keys], pattern)
     if pattern is None or "(?P<part>" in pattern:
         return _parts(keys, pattern)
     by_day = defaultdict(list)

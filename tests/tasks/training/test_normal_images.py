@@ -2,16 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
+
+import pytest
 
 from flows.commands.tables.retraining import retraining_table
 from flows.commands.tables.training import training_table
 from flows.training import TrainingRun
 from flows.watching.retraining_outcome import CategoryRetraining, RetrainingRun
+from rd_core.errors import ConfigError
 from rd_core.pictures.image_view import ImageView
 from storage.filesystem import Store
 from tasks.retraining.gather_normals import GatheredNormals
 from tasks.training.fitted_model import FittedModel
 from tasks.training.normal_images import NormalImages, PixelSource, read_normal_images
+from tasks.training.parts import parts_of_keys
 from tasks.worker.preprocessing import ImageFormat
 from tests.drift_plants import CORNER
 from tests.factories import DAY, SIZE, png, put_images
@@ -87,3 +92,19 @@ def test_retrain_prints_what_was_left_out_and_why() -> None:
     told = retraining_table(run, "/plant").notes
     assert "cloth, left out: 1 too old, 2 unreadable" in told
     assert not any(line.startswith("tile, left out") for line in told)
+
+
+def test_views_of_one_piece_stay_together_where_two_days_count_the_same_serials(store: Store) -> None:
+    pattern = r"exp(?P<view>\d+)_num_(?P<serial>\d+)"
+    days = [DAY, DAY + timedelta(days=1)]
+    names = [f"exp{view}_num_{serial}.png" for serial, view in enumerate((1, 2, 3, 1, 2, 3))]
+    keys = [f"images/cloth/{day}/{name}" for day in days for name in names]
+    for number, key in enumerate(keys):
+        store.write(key, png(number))
+    parts = read_normal_images(store, keys, FORMAT).parts(pattern)
+    by_key = dict(zip(sorted(keys), parts, strict=True))
+    pieces = [tuple(by_key[key] for key in keys[start : start + 3]) for start in range(0, 12, 3)]
+    assert [len(set(piece)) for piece in pieces] == [1, 1, 1, 1] and len(set(pieces)) == 4
+    assert parts == parts_of_keys(sorted(keys), pattern)
+    with pytest.raises(ConfigError, match="matches none of 12 names"):
+        read_normal_images(store, keys, FORMAT).parts(r"tile(?P<part>\d+)")
