@@ -19,10 +19,11 @@ from rd_core.pictures.read_ahead import read_ahead
 from storage.errors import OF_ONE_OBJECT
 from storage.filesystem import Store
 from storage.models import models
-from storage.models.card import SPLIT, ModelCard
+from storage.models.card import SPLIT, ImageSets, ModelCard
 from storage.partitions.anomaly_maps import each_map
 from tasks.recalibration.labelled_normals import labelled_normals, not_normal
 from tasks.recalibration.sealed_scores import ScoredImage, sealed_days, sealed_scores
+from tasks.reporting.fair_judges import FairJudges
 from tasks.scoring.picture_scores import score_pictures
 from tasks.worker.picture_reader import micro_batches, read_picture
 from tasks.worker.scorer import Scorer
@@ -30,6 +31,7 @@ from tasks.worker.scorer import Scorer
 UNREADABLE, DUPLICATE, SUSPICIOUS = "unreadable", "duplicate", "set aside"
 TAKEN_FOR_DEFECT = "taken for a defect"
 LEARNED, JUDGES_OR_DEFECT = "learned from", "labelled anomalous or for evaluation"
+LEARNED_PART = "of parts learned from"
 MOST_MAPS = 256
 """maps behind the pixel threshold"""
 FEWEST_MAPS = 32
@@ -77,21 +79,23 @@ def labelled_basis(
 
     card: with the view that the scores are for. anew: no model has scored with that view; without a first and last
     day the training's own calibration images are among the normals, if it held some apart. Sealed scores of the same
-    object by the same weights and view are taken; the others are computed. Copies of one picture count once, and
+    object by the same weights and view are taken; the others are computed. Images of parts that the weights have
+    learned from are left out by the rule of tasks.reporting.fair_judges. Copies of one picture count once, and
     those of one that the weights have learned from not at all. Those that look like wrong labels are set aside, see
     rd_core.calibration.suspects.
     """
     learned = models.read_card(store, card.category, card.weights_version)
     apart = anew and first is None and last is None and learned.calibration.method == SPLIT
     chosen = labelled_normals(store, card.category, learned, first, last, held_out=apart)
-    left_out = dict(chosen.left_out)
-    sealed = _sealed(store, card, sorted(set(chosen.days.values())))
+    left_out = dict(chosen.left_out) | _of_learned_parts(list(chosen.days), learned.images)
+    days = {key: day for key, day in chosen.days.items() if key not in left_out}
+    sealed = _sealed(store, card, sorted(set(days.values())))
     known = {
         key: sealed[key]
-        for key in chosen.days
+        for key in days
         if key in sealed and (info := images.info(key)) and info.etag == sealed[key].etag
     }
-    missing = {key: day for key, day in chosen.days.items() if key not in known}
+    missing = {key: day for key, day in days.items() if key not in known}
     for key, image in _score(images, scorer, missing):
         if image is None:
             left_out[key] = UNREADABLE
@@ -127,8 +131,15 @@ def unlabelled_basis(store: Store, card: ModelCard, first: date, last: date) -> 
     aside = dict.fromkeys(not_normal(store, card.category), JUDGES_OR_DEFECT)
     aside |= dict.fromkeys((*learned.train, *learned.early_stop, *learned.test), LEARNED)
     sealed = _sealed(store, card, sealed_days(store, card.category, first, last))
+    aside = _of_learned_parts(list(sealed), learned) | aside
     used = tuple(sealed[key] for key in sorted(sealed) if key not in aside)
     return Basis(used, {key: aside[key] for key in sealed if key in aside}, {})
+
+
+def _of_learned_parts(keys: Sequence[str], learned: ImageSets) -> dict[str, str]:
+    """Reason by key of images whose part the weights have learned from: their scores are too low for a threshold."""
+    judges = FairJudges.of(keys, learned.part_pattern, (*learned.train, *learned.early_stop))
+    return {key: LEARNED_PART for key in keys if judges.why_not(key, is_anomalous=False)}
 
 
 def maps_of(store: Store, images: Iterable[ScoredImage]) -> Iterator[tuple[NDArray[np.float16], ScoredImage]]:

@@ -163,7 +163,7 @@ def _labelled(store: Store, images: Store, order: RecalibrateOrder, card: ModelC
     if len(basis.used) < FEWEST_NORMALS:
         raise _too_few(
             order, basis, f"labelled normals of {order.category}", f"{FEWEST_NORMALS} are needed",
-            "Those that it was trained with do not count. Label more good images of later days, or "
+            "Parts that it was trained with do not count. Label good images of other parts, or "
             + ("train: rd-inspect train" if anew else "calibrate on all scores: rd-inspect recalibrate --unlabelled")
             + f" --category {order.category}",
         )  # fmt: skip

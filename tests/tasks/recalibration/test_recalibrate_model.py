@@ -3,6 +3,7 @@
 import io
 from dataclasses import replace
 from datetime import date, timedelta
+from pathlib import PurePosixPath
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from tasks.night.pin_champion import pin_version
 from tasks.night.plan_batches import PartitionJob, plan_batches
 from tasks.night.score_batch import score_batch
 from tasks.night.seal_partition import seal_partition
+from tasks.recalibration.basis import LEARNED_PART
 from tasks.recalibration.labelled_normals import CONTRADICTION, OTHER_DAY
 from tasks.recalibration.order import LABELLED, UNLABELLED, RecalibrateOrder
 from tasks.recalibration.recalibrate_model import RecalibratedModel, recalibrate_model
@@ -81,6 +83,18 @@ def test_labelled_normals_that_the_weights_have_not_learned_from(plant: Store) -
     assert set(card.calibration.statistics) >= {"brightness", "sharpness", "feature_distance"}
     assert (card.recalibration.replaces, card.recalibration.first_day) == ("v1", DAY)
     assert models.read_champion(plant, "cloth").version == "v1"
+
+
+def test_another_image_of_a_part_that_the_weights_have_learnt_from_sets_no_threshold(plant: Store) -> None:
+    old, weights = models.read_card(plant, "cloth", "v1"), models.read_weights(plant, "cloth", "v1")
+    learnt = PurePosixPath(old.images.train[0]).stem
+    pattern = rf"^(?P<part>{learnt}|new6-\d+)"
+    models.publish_model(plant, replace(old, version="v2", images=replace(old.images, part_pattern=pattern)), weights)
+    [again] = put_pictures(plant, "cloth", textured(1, seed=11), DAY, f"{learnt}-again")
+    put_labels(plant, "cloth", "again", [again])
+    made = recalibrate(plant, version="v2")
+    assert (made.images, made.left_out[LEARNED_PART]) == (20, 1)
+    assert again not in models.read_card(plant, "cloth", made.version).images.calibration
 
 
 def test_a_repetition_is_the_same_version_and_a_chain_leads_to_the_first(plant: Store) -> None:
