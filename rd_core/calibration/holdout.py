@@ -3,7 +3,7 @@
 import hashlib
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -114,6 +114,21 @@ def split_old_and_new(
     added = _runs(fresh, (EARLY_STOP, NEW_CALIBRATION if calibration else 0.0, test), 1, seed)
     sets = ("train", "early_stop", "calibration", "test")
     return Split(*(tuple(sorted([*(old[i] for i in getattr(base, s)), *getattr(added, s)])) for s in sets))
+
+
+def with_learned(split: Split, parts: Sequence[str], learned: Collection[int]) -> Split | None:
+    """The split for weights that have learnt from these images: what shows their parts trains, wherever it was, so
+    that no threshold rests on scores that are too low. None if less than half of the images to stop early or of those
+    to calibrate remains."""
+    known = {parts[number] for number in learned}
+    early_stop, calibration, test = (
+        tuple(number for number in some if parts[number] not in known)
+        for some in (split.early_stop, split.calibration, split.test)
+    )
+    if 2 * len(early_stop) < len(split.early_stop) or 2 * len(calibration) < len(split.calibration):
+        return None
+    train = sorted({*range(len(parts))} - {*early_stop, *calibration, *test})
+    return Split(tuple(train), early_stop, calibration, test)
 
 
 def _members(parts: Sequence[str]) -> dict[str, list[int]]:

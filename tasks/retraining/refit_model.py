@@ -69,8 +69,18 @@ def refit_model(store_uri: str, images_uri: str, order: RefitOrder, *, run_id: s
             normals.names, parts, is_new, test=TEST_SHARE, calibration=share, seed=seed
         ),
     )
-    cross = not split.calibration
-    start = None if order.from_scratch else _start(store, gathered.champion, request, cross=cross)
+    start = None if order.from_scratch else _start(store, gathered.champion, request, cross=not split.calibration)
+    if start is not None:
+        apart = holdout.with_learned(split, parts, _learned(store, request.category, gathered.champion, normals.keys))
+        if apart is None:
+            start = None
+            get_run_logger().warning(
+                "retraining category=%s from scratch: the champion %s has learnt from most parts that would stop the "
+                "training or set the threshold, as after a change of part_pattern or seed",
+                request.category, gathered.champion,
+            )  # fmt: skip
+        else:
+            split = apart
     started_from = None if start is None else gathered.champion
     fitted = fit_and_publish(
         store,
@@ -85,6 +95,13 @@ def refit_model(store_uri: str, images_uri: str, order: RefitOrder, *, run_id: s
         new=new,
     )
     return replace(fitted, started_from=started_from)
+
+
+def _learned(store: Store, category: str, champion: str, keys: Sequence[str]) -> set[int]:
+    """Which images the champion's weights have learnt from."""
+    weights = models.read_card(store, category, champion).weights_version
+    trained = {*models.read_card(store, category, weights).images.train}
+    return {number for number, key in enumerate(keys) if key in trained}
 
 
 def _retraining(gathered: GatheredNormals, started_from: str | None, used: Sequence[ConsideredNormal]) -> Retraining:

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rd_core.calibration.holdout import parts_of, split, split_old_and_new
+from rd_core.calibration.holdout import Split, parts_of, split, split_old_and_new, with_learned
 from rd_core.errors import ConfigError, TooFewNormals
 
 EXPOSURES = r"exp(?P<view>\d+)_num_(?P<serial>\d+)"
@@ -291,3 +291,12 @@ def test_shares_too_small_or_too_large_leave_each_set_its_least():
 def test_names_that_are_no_unicode_have_their_place_too():
     names = [f"{i}\udce4.png" for i in range(12)]
     assert split(names, names).train
+
+
+def test_parts_that_weights_have_learnt_from_train_and_set_no_threshold():
+    parts = ["a", "a", "b", "c", "d", "e", "f", "f"]
+    drawn = Split(train=(0, 1), early_stop=(2, 3), calibration=(4, 5), test=(6, 7))
+    assert with_learned(drawn, parts, {0}) == drawn
+    assert with_learned(drawn, parts, {2, 4, 6}) == Split((0, 1, 2, 4, 6, 7), (3,), (5,))
+    assert with_learned(drawn, parts, {2, 3}) is None
+    assert with_learned(drawn, parts, {4, 5}) is None

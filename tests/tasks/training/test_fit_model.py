@@ -305,8 +305,8 @@ def gathered(store: Store, normals: list[str], monkeypatch: pytest.MonkeyPatch) 
     return handed
 
 
-def refit(store: Store, *, from_scratch: bool = False, **changes: object) -> FittedModel:
-    found = GatheredNormals("cloth", "v1", "considered.parquet", {NEW: 20, QUARANTINED: 4}, 0, None)
+def refit(store: Store, *, champion: str = "v1", from_scratch: bool = False, **changes: object) -> FittedModel:
+    found = GatheredNormals("cloth", champion, "considered.parquet", {NEW: 20, QUARANTINED: 4}, 0, None)
     order = RefitOrder(quick_request(**changes), found, from_scratch)
     return refit_model.fn(store.uri, store.uri, order, run_id="run-2", now=NOW)
 
@@ -335,6 +335,24 @@ def test_a_refit_goes_on_from_the_champion_unless_its_settings_differ_or_scratch
     assert refit(store, map_stride=stride, from_scratch=True).started_from is gathered["start"] is None
     assert refit(store, map_stride=stride, image_height=2 * SIZE).started_from is gathered["start"] is None
     assert gathered["retraining"].started_from is None
+
+
+def test_a_refit_from_the_champion_trains_on_whatever_that_has_learnt_from(
+    store: Store, normals: list[str], gathered: dict
+) -> None:
+    refit(store, map_stride=1)
+    drawn = gathered["split"]
+    learnt = [normals[min(drawn.test)], normals[min(drawn.calibration)]]
+    old, weights = models.read_card(store, "cloth", "v1"), models.read_weights(store, "cloth", "v1")
+    for version, some in (("v2", learnt), ("v3", [normals[number] for number in drawn.calibration])):
+        card = replace(old, version=version, images=replace(old.images, train=tuple(some)))
+        models.publish_model(store, card, weights)
+    assert refit(store, champion="v2", map_stride=1).started_from == "v2"
+    names, split = gathered["normals"].names, gathered["split"]
+    pieces = {key.rsplit("/", 1)[1][:6] for key in learnt}
+    assert pieces <= {names[number][:6] for number in split.train}
+    assert not pieces & {names[number][:6] for number in (*split.early_stop, *split.calibration, *split.test)}
+    assert refit(store, champion="v3", map_stride=1).started_from is gathered["start"] is None
 
 
 def test_a_size_left_to_the_images_is_the_normals_and_in_a_retraining_the_champions(
