@@ -28,7 +28,7 @@ from flows.commands.review import serve_review
 from flows.commands.score import score
 from flows.commands.training import train
 from flows.commands.version import options_of_all
-from flows.commands.wrong_use import PlainGroup
+from flows.commands.wrong_use import PlainCommand, PlainGroup
 from flows.errors import RUN_FAILED
 from flows.machinery.interruption import run_guarded
 from flows.printing.output import OutputLost, quiet_pipe, say, standard_output
@@ -95,4 +95,4 @@ _COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
 """panels of the help, in the order in which a user meets them"""
 for _panel, _commands in _COMMANDS.items():
     for _name, _function in _commands.items():
-        app.command(_name, rich_help_panel=_panel)(_function)
+        app.command(_name, cls=PlainCommand, rich_help_panel=_panel)(_function)

@@ -284,7 +284,7 @@ def _chosen(settings: Settings, categories: list[str] | None) -> list[str]:
     for name in categories or []:
         if name not in known:
             raise SettingsError(f"Category {name!r} has no labels{nearest(name, known)} Nothing was retrained.")
-    return categories or known
+    return list(dict.fromkeys(categories or known))
 
 
 def _limits(given: Mapping[str, Any]) -> tuple[GatherLimits, GateSettings]:

@@ -103,7 +103,7 @@ def _requests(
         training_request(settings, category, *choose_method(settings, category, run_id))
         if settings.category(category).method == AUTO
         else training_request(settings, category)
-        for category in chosen
+        for category in dict.fromkeys(chosen)
     ]
 
 

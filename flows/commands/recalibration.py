@@ -20,11 +20,12 @@ from flows.commands.frame import (
     resolved_store,
     show_run,
 )
-from flows.commands.promotion import CategoryOption
 
 
 def recalibrate(
-    category: CategoryOption,
+    category: Annotated[
+        list[str], typer.Option("--category", metavar="NAME", help="Category of the model, may be repeated.")
+    ],
     first_day: Annotated[
         datetime | None,
         typer.Option(
@@ -85,7 +86,7 @@ def recalibrate(
     Next: `rd-inspect promote` makes it the champion; `rd-inspect rollback --category cloth` goes back.
     """
     days = (day_of(first_day), day_of(last_day))
-    settings = check(store, [category], images=images, days=days, dask_address=dask_address)
+    settings = check(store, category, images=images, days=days, dask_address=dask_address)
     with plain_errors():
         from flows.preflight.checks import refuse_reversed
         from flows.preflight.recalibration_choice import orders_of
@@ -95,14 +96,14 @@ def recalibrate(
             raise typer.BadParameter("--promote asks nobody and --judge the gate: give one of them.")
         if held_out and (unlabelled or any(days)):
             raise typer.BadParameter("--held-out reads no day's images: leave out --from, --to and --unlabelled.")
-        orders_of(settings, [category], model, alpha, unlabelled=unlabelled)
+        orders_of(settings, category, model, alpha, unlabelled=unlabelled)
     with plain_errors(), command_server(verbose, flow="flows.recalibration"):
         from flows.commands.tables.recalibration import recalibration_table
         from flows.recalibration import recalibrate as recalibrate_models
 
         uri, first, last = resolved_store(store), day_of(first_day), day_of(last_day)
         work = partial(
-            recalibrate_models, uri, [category], first, last,
+            recalibrate_models, uri, category, first, last,
             unlabelled=unlabelled, held_out=held_out, alpha=alpha, model=model,
             promote=promote, judge=judge, images=images, dask_address=dask_address,
         )  # fmt: skip

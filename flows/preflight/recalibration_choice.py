@@ -31,7 +31,7 @@ def orders_of(
                 f"{name!r} has no model in {settings.store}{nearest(name, known)} Nothing was started. Train one: "
                 f"rd-inspect train --category {name}"
             )
-    chosen = list(categories or (name for name in known if models.has_champion(store, name)))
+    chosen = list(dict.fromkeys(categories or (name for name in known if models.has_champion(store, name))))
     if version is not None and len(chosen) != 1:
         raise SettingsError(f"--model {version} needs one --category: versions are named within a category.")
     orders = [_order(settings, store, name, version, alpha) for name in chosen]

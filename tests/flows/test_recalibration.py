@@ -55,6 +55,8 @@ def test_from_labels_to_a_night_and_back(plant: Store, prefect_api: str) -> None
     assert before.items() <= everything_below(plant.root, "scores", "seals", "maps").items()
     assert not verify(plant, plant, Scope(deep=True)).wrong
     call("rollback", "--category", "cloth", "--store", plant.uri, "--by", "ada")
+    both = ["recalibrate", "--category", "nut", "--category", "cloth", "--held-out", "--store", plant.uri]
+    assert "no category 'nut'" in call(*both, code=2), "several are recalibrated, not the last one"
     assert models.read_champion(plant, "cloth").version == "v1"
 
 
@@ -63,7 +65,7 @@ def test_the_gate_puts_a_threshold_in_force_by_its_own_rule_and_the_limits_given
 ) -> None:
     put_judges(plant, "cloth", masks=False)
     settings = load_settings(plant.uri)
-    orders, limits = orders_of(settings, ["cloth"]), GateSettings(false_alarm_margin=7.0, resamples=200)
+    orders, limits = orders_of(settings, ["cloth", "cloth"]), GateSettings(false_alarm_margin=7.0, resamples=200)
     ((made,), problems) = recalibrate_models(settings, orders, "run", limits)
     assert (made.champion, problems) == (True, []), made.decision
     champion, kept = models.read_champion(plant, "cloth"), models.read_decision(plant, "cloth", made.version)

@@ -66,7 +66,7 @@ def test_import_then_query_labels(tmp_path: Path) -> None:
     write_files(folder, {"test/good/1.png": png(2)})
     assert "would be replaced by others" in flat(call(*command, code=2))
     assert "the store has a category cloth, and Cloth would be another" in flat(
-        call(*command, "--category", "Cloth", code=2)
+        call(*("Cloth" if word == "cloth" else word for word in command), code=2)
     )
     for more in (["--prefix", "../x"], ["--word", "extra"], ["--word", "extra=fine"]):
         call(*command, *more, code=2)
@@ -76,6 +76,7 @@ def test_the_store_may_come_from_the_environment(store: Store, monkeypatch: pyte
     put_model(store, "cloth")
     monkeypatch.setenv("RD_INSPECT_STORE", store.uri)
     assert "v1" in call("models")
+    assert "v1" in call("models", "--store", store.uri, "--store", store.uri), "twice the same contradicts nothing"
 
 
 def test_models_lists_versions_and_prints_a_card(store: Store) -> None:

@@ -20,6 +20,9 @@ LONG = "s3://bucket/a/prefix/that/is/longer/than/any/terminal/of/eighty/columns/
         (["status", "--format", "xml"], "'--format': 'xml' is not one of 'table'"),
         (["gc", "--older-than", "-1"], "'--older-than': it must be greater than or equal to 0"),
         (["query"], "Error: Missing argument 'SQL'."),
+        (["compare", "--category", "a", "--category", "b"], "given with 'a' and 'b', and compare takes one value"),
+        (["status", "--to", "2026-11-21", "--store", "x", "--to=2026-11-22"], "with '2026-11-21' and '2026-11-22'"),
+        (["inspect", "--reports", "--no-reports"], "--reports and --no-reports contradict each other"),
         (["query", "SELECT 1", "--out", "a.csv", "--format", "csv"], "goes by the ending of its file"),
     ],
 )
