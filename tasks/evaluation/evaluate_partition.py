@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,6 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
 
-from rd_core.calibration.holdout import parts_of
 from rd_core.errors import ConfigError
 from rd_core.metrics.float16_bins import bins
 from rd_core.metrics.pixel_tables import PixelTables
@@ -35,6 +33,7 @@ from tasks.reporting.fair_judges import FairJudges, Unfair
 from tasks.reporting.kept_result import bytes_there, inputs_digest, keep, kept
 from tasks.reporting.labelled_pixels import LabelledPixels, labelled_pixels
 from tasks.reporting.partition_state import labels_of_day, labels_state, scored_state
+from tasks.training.parts import parts_of_keys
 from tasks.worker.faults import ON_STORAGE_FAULT
 
 _KEPT = "inputs.json"
@@ -211,7 +210,7 @@ def _judges(
         return FairJudges.of(keys, None, ()), ()
     pattern, chose, notes = card.images.part_pattern, frozenset[str](), []
     try:
-        parts_of([PurePosixPath(key).name for key in keys], pattern)
+        parts_of_keys(keys, pattern, must_match=True)
     except ConfigError as e:
         notes.append(
             f"{partition.run_date}: {e} Here every image counts as a part of its own, and the intervals may be too "
