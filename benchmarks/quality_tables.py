@@ -55,13 +55,15 @@ def auroc_by_folder(measured: Measured) -> Iterator[str]:
 
 
 def _further_seeds(measured: Measured, methods: Sequence[str]) -> str:
-    """Such as ", 3 of reverse distillation and PatchCore (medians; at most 0.018 apart)"."""
+    """Such as ", 3 of reverse distillation and PatchCore (medians; at most 0.018 apart)": of methods with more than
+    one in every folder, as many as each has at least."""
     figures = [measured.figure(folder, method, "image auroc") for folder in measured.folders for method in methods]
-    found = [figure for figure in figures if figure]
-    most = max(figure.runs for figure in found)
-    apart = printed(max(figure.most - figure.least for figure in found), ".3f")
-    several = [NAMES[name] for name in methods if len(measured.runs(name)) > len(measured.folders)]
-    return f", {most} of {' and '.join(several)} (medians; at most {apart} apart)" if several else ""
+    apart = printed(max(figure.most - figure.least for figure in figures if figure), ".3f")
+    seeds = {name: min(len(measured.runs(name, folder)) for folder in measured.folders) for name in methods}
+    several = {NAMES[name]: count for name, count in seeds.items() if count > 1}
+    if not several:
+        return ""
+    return f", {min(several.values())} of {' and '.join(several)} (medians; at most {apart} apart)"
 
 
 def _mean_auroc(measured: Measured, method: str) -> float:
